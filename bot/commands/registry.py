@@ -1,0 +1,180 @@
+"""What a command declaration is, and how words become its arguments (by click, on every surface).
+
+A declaration is cheap data; its handler is named as a string and imported when it runs, so that
+`mosaic fleet ps` loads one group only.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bot.commands.context import Context
+    from bot.document import Document
+
+
+class Role(IntEnum):
+    """Who may run it; a higher one includes the lower."""
+
+    NOBODY = 0
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+class Effect(StrEnum):
+    """READ may run again after a crash; ACT is at most once; DANGEROUS asks first."""
+
+    READ = "read"
+    ACT = "act"
+    DANGEROUS = "dangerous"
+
+
+class Needs(StrEnum):
+    """FLEET works from files and tmux alone; BOT needs the running bot (register, chat)."""
+
+    FLEET = "fleet"
+    BOT = "bot"
+
+
+class Kind(StrEnum):
+    WORD = "word"
+    REST = "rest"  # everything that follows, joined by spaces
+    NUMBER = "number"
+    FLAG = "flag"
+    CHOICE = "choice"
+    AGENT = "agent"  # completes agent names
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One argument. ``option`` makes it ``--name``; else it is positional in the order of declaration."""
+
+    name: str
+    kind: Kind = Kind.WORD
+    help: str = ""
+    required: bool = True
+    option: bool = False
+    short: str | None = None
+    choices: tuple[str, ...] = ()
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One declaration, for chat, CLI, local surface and (later) Discord slash commands alike."""
+
+    path: tuple[str, ...]  # ("fleet", "ps"); short ones have one word
+    summary: str
+    handler: str  # "bot.commands.fleet:ps"
+    role: Role = Role.VIEWER
+    effect: Effect = Effect.READ
+    needs: Needs = Needs.BOT
+    params: tuple[Param, ...] = ()
+    examples: tuple[str, ...] = ()  # without prefix: "fleet ps --class code"
+    aliases: tuple[tuple[str, ...], ...] = ()
+    chat: bool = True  # False: terminal only
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.path)
+
+
+Handler = Callable[["Context", dict[str, Any]], Awaitable["Document"]]
+
+
+def load_handler(command: Command) -> Handler:
+    """Import the named function."""
+    module, _, function = command.handler.partition(":")
+    loaded: Handler = getattr(importlib.import_module(module), function)
+    return loaded
+
+
+class UsageError(Exception):
+    """The words do not fit the command; the text is one line, ``usage`` the command's usage line."""
+
+    def __init__(self, text: str, usage: str = "") -> None:
+        super().__init__(text)
+        self.usage = usage
+
+
+class HelpWanted(Exception):  # noqa: N818 - not an error: the reader asked for -h
+    """`-h` stood among the words."""
+
+
+def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
+    """Words after the command's path → its arguments by name. Raises UsageError or HelpWanted.
+
+    Every READ command takes ``--json``; every other takes ``--dry-run`` and ``--yes``.
+    """
+    import click
+
+    built = _click(command)
+    try:
+        # standalone machinery of click (printing, exiting) is not used: only its parser
+        context = built.make_context(command.name, list(words))
+    except click.UsageError as problem:
+        raise UsageError(problem.format_message(), usage(command)) from problem
+    values: dict[str, Any] = dict(context.params)
+    if values.pop("help", False):
+        raise HelpWanted
+    for param in command.params:
+        if param.required and values.get(param.name) in (None, ""):
+            raise UsageError(f"missing {param.name}", usage(command))
+        if param.kind is Kind.REST and isinstance(values.get(param.name), tuple):
+            values[param.name] = " ".join(values[param.name])
+    return values
+
+
+def usage(command: Command) -> str:
+    """One usage line, without prefix."""
+    parts = [command.name]
+    for p in command.params:
+        shown = p.name.replace("_", "-")
+        if p.option:
+            value = "" if p.kind is Kind.FLAG else f" {p.name.upper()}"
+            parts.append(f"[--{shown}{value}]")
+        else:
+            word = f"{shown}…" if p.kind is Kind.REST else shown
+            parts.append(f"<{word}>" if p.required else f"[{word}]")
+    return " ".join(parts)
+
+
+def _click(command: Command) -> Any:
+    import click
+
+    declared: list[click.Parameter] = [click.Option(["-h", "--help", "help"], is_flag=True, is_eager=True)]
+    for p in command.params:
+        if p.option:
+            flags = [f"--{p.name.replace('_', '-')}", p.name]
+            if p.short:
+                flags.insert(0, f"-{p.short}")
+            if p.kind is Kind.FLAG:
+                declared.append(click.Option(flags, is_flag=True, default=False))
+            else:
+                declared.append(click.Option(flags, type=_type(p), default=p.default))
+        elif p.kind is Kind.REST:
+            declared.append(click.Argument([p.name], nargs=-1, type=click.STRING, required=False))
+        else:
+            declared.append(click.Argument([p.name], type=_type(p), required=False, default=p.default))
+    if command.effect is Effect.READ:
+        declared.append(click.Option(["--json", "json"], is_flag=False, flag_value="full", default=None))
+    else:
+        declared.append(click.Option(["--dry-run", "dry_run"], is_flag=True))
+        declared.append(click.Option(["--yes", "yes"], is_flag=True))
+    return click.Command(command.name, params=declared, add_help_option=False)
+
+
+def _type(p: Param) -> Any:
+    import click
+
+    if p.kind is Kind.NUMBER:
+        return click.FLOAT if isinstance(p.default, float) else click.INT
+    if p.kind is Kind.CHOICE:
+        return click.Choice(p.choices)
+    return click.STRING

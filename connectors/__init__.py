@@ -1,0 +1,1 @@
+"""Chat protocols behind one small protocol (`connectors.protocol`). They know nothing of fleets."""
