@@ -107,6 +107,7 @@ class Heartbeat:
     interval_s: float | None = None
     model: str | None = None
     task: str | None = None
+    task_since: datetime | None = None
     age_s: float | None = None
     health: Health = Health.UNKNOWN
 
@@ -136,7 +137,8 @@ class AgentState:
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """One tmux pane as `list-panes -a` saw it. ``idle_s`` rests on window_activity."""
+    """One tmux pane as `list-panes -a` saw it. ``idle_s`` rests on ``idle_source``: pane, window, or (only
+    where both are empty, because it moves on every attach) session activity."""
 
     session: str
     pane_id: str
@@ -146,6 +148,7 @@ class Pane:
     command: str | None
     idle_s: float | None
     server_start: int | None = None
+    idle_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """The register's tables. Every one carries `tenant_id` and `host`; times are epoch milliseconds (UTC).
 
 Only what the product uses today stands here; a table comes with the code that needs it and a migration.
+What must be unique is unique within a tenant. Numbers that people or keys refer to are never given twice,
+also after old rows were removed (AUTOINCREMENT).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -28,8 +31,8 @@ metadata = MetaData(
 )
 
 
-def _owner() -> tuple[Column[str], Column[str]]:
-    return Column("tenant_id", Text, nullable=False), Column("host", Text, nullable=False)
+def _owner(*, key: bool = False) -> tuple[Column[str], Column[str]]:
+    return Column("tenant_id", Text, nullable=False, primary_key=key), Column("host", Text, nullable=False)
 
 
 # Everything that came in, before anything acted on it. (source, external_id) makes a repeat harmless.
@@ -52,17 +55,18 @@ inbox = Table(
     Column("started_at", BigInteger),
     Column("handled_at", BigInteger),
     Column("note", Text),
-    UniqueConstraint("source", "external_id"),
+    UniqueConstraint("tenant_id", "source", "external_id"),
     Index("ix_inbox_state_id", "state", "id"),
+    sqlite_autoincrement=True,
 )
 
 # How far each source was read: `key` is "cursor" and whatever else a source must remember.
 cursors = Table(
     "cursors",
     metadata,
+    *_owner(key=True),
     Column("source", Text, primary_key=True),
     Column("key", Text, primary_key=True),
-    *_owner(),
     Column("value", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
@@ -77,7 +81,7 @@ outbox = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
     *_owner(),
-    Column("dedup", Text, unique=True),
+    Column("dedup", Text),
     Column("connector", Text, nullable=False),
     Column("lane", Text, nullable=False),  # answer | normal | bulk
     Column("kind", Text, nullable=False),
@@ -94,8 +98,11 @@ outbox = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("sent_at", BigInteger),
     Column("error", Text),
-    Index("ix_outbox_state_seq", "state", "seq"),
+    UniqueConstraint("tenant_id", "dedup"),
+    Index("ix_outbox_line", "connector", "state", "room", "lane", "seq"),  # the head of each line
+    Index("ix_outbox_served", "connector", "room", "lane", "sent_at"),  # when a line had its last turn
     Index("ix_outbox_ref", "connector", "ref"),
+    sqlite_autoincrement=True,
 )
 
 # One conversation of people with an agent: a room, or a thread in it, on one network. The handle is what
@@ -112,7 +119,7 @@ conversations = Table(
     Column("agent", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
-    UniqueConstraint("connector", "room", "thread", "person", "agent"),
+    UniqueConstraint("tenant_id", "connector", "room", "thread", "person", "agent"),
 )
 
 # A person's message on its way: M-<number>. state: accepted → queued → typed → answered | failed | held.
@@ -137,6 +144,7 @@ messages = Table(
     Column("answer_outbox", Text),
     Index("ix_messages_handle", "handle", "number"),
     Index("ix_messages_state", "state"),
+    sqlite_autoincrement=True,
 )
 
 # An agent's call for a person: E-<number>. state: open → acknowledged → resolved (snoozed, stale).
@@ -160,8 +168,18 @@ escalations = Table(
     Column("reason", Text),
     Column("level", Integer, nullable=False, server_default="0"),
     Column("next_due", BigInteger),  # when it is raised again or asked after; null: never
-    Index("ix_escalations_key", "key", "state"),
+    Index("ix_escalations_key", "key", "number"),
     Index("ix_escalations_due", "state", "next_due"),
+    # Two of one key cannot be under way at once.
+    Index(
+        "uq_escalations_live",
+        "tenant_id",
+        "key",
+        unique=True,
+        sqlite_where=text("state != 'resolved'"),
+        postgresql_where=text("state != 'resolved'"),
+    ),
+    sqlite_autoincrement=True,
 )
 
 # Where an escalation's root stands on each network: its outbox row, from which the ref follows.
@@ -173,6 +191,7 @@ escalation_posts = Table(
     *_owner(),
     Column("room", Text, nullable=False),
     Column("outbox_id", Text, nullable=False),
+    Index("ix_escalation_posts_outbox_id", "outbox_id"),
 )
 
 # What became of it, in order: who, when, what.
@@ -186,14 +205,16 @@ escalation_events = Table(
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),
     Column("note", Text),
+    Index("ix_escalation_events_number", "number", "id"),
+    sqlite_autoincrement=True,
 )
 
 # What is due, and what ran: (schedule_id, due_at) makes a report appear once.
 schedules = Table(
     "schedules",
     metadata,
+    *_owner(key=True),
     Column("id", Text, primary_key=True),
-    *_owner(),
     Column("definition", Text, nullable=False),  # JSON
     Column("source", Text, nullable=False),  # config | chat
     Column("paused", Integer, nullable=False, server_default="0"),
@@ -203,9 +224,9 @@ schedules = Table(
 schedule_runs = Table(
     "schedule_runs",
     metadata,
+    *_owner(key=True),
     Column("schedule_id", Text, primary_key=True),
     Column("due_at", BigInteger, primary_key=True),
-    *_owner(),
     Column("state", Text, nullable=False),  # started | posted | failed
     Column("started_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="1"),
@@ -216,8 +237,8 @@ schedule_runs = Table(
 confirmations = Table(
     "confirmations",
     metadata,
+    *_owner(key=True),
     Column("code", Text, primary_key=True),
-    *_owner(),
     Column("connector", Text, nullable=False),
     Column("room", Text, nullable=False),
     Column("person", Text, nullable=False),
@@ -244,6 +265,7 @@ audit = Table(
     Column("detail", Text),
     Column("late", Integer, nullable=False, server_default="0"),
     Column("hash", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 # Files that came with messages are on disk; this remembers where and until when.

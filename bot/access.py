@@ -1,0 +1,54 @@
+"""Who somebody is and what that allows. Pure: exact ids only, a display name is never an identity.
+
+Inside one Unix uid these rights guard against mistakes; they are no wall (docs, security model).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.commands.registry import Command, Effect, Role
+
+if TYPE_CHECKING:
+    from bot.config import Config
+
+OPERATOR_CLASS = "operator"
+
+# What an agent may do beyond reading; an agent of class operator also what stands in the second.
+_ANY_AGENT = frozenset({("agent", "send")})
+_OPERATOR_AGENT = frozenset(
+    {("fleet", "pause"), ("fleet", "resume"), ("escalation", "ack"), ("escalation", "snooze")}
+)
+
+
+def role_of(config: Config, surface: str, person: str) -> Role:
+    """The role of exactly this id on that surface; the highest list wins, on none of them is NOBODY.
+
+    The local surface and the terminal are open to the owner's uid only, who is admin there; an agent's pane
+    (``agent:<name>``) reads, and :func:`agent_may` says what else.
+    """
+    if surface in {"local", "cli"}:
+        return Role.VIEWER if person.startswith("agent:") else Role.ADMIN
+    access = config.access
+    for role, listed in (
+        (Role.ADMIN, access.admin),
+        (Role.OPERATOR, access.operator),
+        (Role.VIEWER, access.viewer),
+    ):
+        if person in listed.ids(surface):
+            return role
+    return Role.NOBODY
+
+
+def may_talk(role: Role) -> bool:
+    """Whether words may reach a pane: who may talk to an agent can make it run code."""
+    return role >= Role.OPERATOR
+
+
+def agent_may(agent_class: str | None, command: Command) -> bool:
+    """What a call placed inside a fleet pane may do: read, send, and for the class operator a little more."""
+    if command.effect is Effect.READ:
+        return command.role <= Role.VIEWER
+    if command.path in _ANY_AGENT:
+        return True
+    return agent_class == OPERATOR_CLASS and command.path in _OPERATOR_AGENT

@@ -1,0 +1,319 @@
+"""What people write and do in rooms: commands, words for agents, replies in threads, reactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+
+from bot.access import may_talk, role_of
+from bot.commands.context import Caller
+from bot.commands.failures import CommandFailed
+from bot.commands.registry import Effect, Role
+from bot.commands.words import WordsError, is_command, split
+from bot.conversation_ids import new_handle
+from bot.document import Document
+from bot.escalation_rules import duration
+from bot.posts import Posts, plain
+from bot.rooms import Place
+from bot.triage import (
+    ROOT_REACTIONS,
+    ChatFacts,
+    Ignore,
+    RunCommand,
+    Talk,
+    Tell,
+    ThreadReply,
+    judge_chat,
+)
+from connectors.protocol import Content
+from fleet.messages.preamble import quote_forgery
+from fleet.register import audit, conversations, escalations, inbox, messages, outbox
+
+if TYPE_CHECKING:
+    from bot.commands.dispatch import Dispatcher
+    from bot.config import Config
+    from bot.escalations import Escalations
+    from fleet.model import Roster
+    from fleet.register.engine import Register, Tx
+    from fleet.register.inbox import InboxRow
+
+log = structlog.get_logger("people")
+
+OLD_COMMAND_S = 60.0  # reading commands up to this age run after a downtime, others are named and not run
+OLD_TEXT_S = 15 * 60.0  # plain words up to this age are delivered with their age
+SLOW_S = 0.3  # a command that takes longer shows that it was seen
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Handles inbox rows that came from a chat network. ``woke`` tells the outbox and the mail."""
+
+    register: Register
+    config: Config
+    posts: Posts
+    dispatcher: Dispatcher
+    escalations: Escalations
+    roster: Callable[[], Awaitable[Roster]]
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    woke: Callable[[], None]
+    started_at: datetime
+
+    async def handle(self, row: InboxRow) -> None:
+        """Finish one row: its effects and its end are one transaction."""
+        facts = orjson.loads(row.body)
+        place = self.posts.rooms.place(row.source, facts["room"])
+        if place is None:
+            await self._done(row, "room is not on the list")
+        elif row.kind == "message":
+            await self._message(row, facts, place)
+        elif row.kind == "react":
+            await self._reaction(row, facts, place)
+        elif row.kind == "edit":
+            await self._edit(row, facts)
+        elif row.kind == "undecryptable":
+            await self._unreadable(row, facts, place)
+        else:
+            await self._done(row, None)
+        self.woke()
+
+    async def _done(self, row: InboxRow, note: str | None) -> None:
+        await self.register.write(lambda tx: inbox.done(tx, row.id, note))
+
+    # --- messages --------------------------------------------------------------------------------------
+
+    async def _message(self, row: InboxRow, facts: Mapping[str, object], place: Place) -> None:
+        roster = await self.roster()
+        text = str(facts["text"])
+        sender = str(facts["sender"])
+        role = role_of(self.config, row.source, sender)
+        thread = str(facts["thread"]) if facts.get("thread") else None
+        decision = judge_chat(
+            ChatFacts(
+                text=text,
+                role=role,
+                talk=may_talk(role),
+                mode=self.posts.rooms.room(place.name).mode,
+                mentions_me=bool(facts.get("mentions_me")),
+                thread_escalation=await self._escalation_of(row.source, thread) if thread else None,
+                capable=bool(facts.get("is_command_capable", True)),
+                command_words=is_command(text, self.config.prefix),
+                agents=tuple(a.name for a in roster.agents),
+                orchestrator=roster.orchestrator.name if roster.orchestrator else None,
+            )
+        )
+        age = self.now() - row.event_ts if row.event_ts < self.started_at else timedelta()
+        match decision:
+            case Ignore(reason, audited):
+                await self._ignored(row, place, reason, audited)
+            case Tell(words):
+                await self._answer(row, place, words, thread)
+            case RunCommand(given):
+                caller = Caller(row.source, sender, role, place.name, place.room_id, thread, row.external_id)
+                await self._command(row, place, caller, text, given, age)
+            case Talk(agent, words):
+                await self._talk(row, place, agent, words, thread, age, None)
+            case ThreadReply(number, words):
+                await self._thread_reply(row, place, number, words, thread, age)
+
+    async def _ignored(self, row: InboxRow, place: Place, reason: str, audited: bool) -> None:
+        def work(tx: Tx) -> None:
+            if audited:
+                audit.append(
+                    tx,
+                    who=f"{row.source}:{row.sender}",
+                    place=f"{place.name} ({row.source})",
+                    what="message",
+                    outcome="ignored: not on any list",
+                )
+            inbox.done(tx, row.id, reason)
+
+        await self.register.write(work)
+
+    async def _answer(self, row: InboxRow, place: Place, text: str, thread: str | None) -> None:
+        def work(tx: Tx) -> None:
+            content = plain(text, reply_to=row.external_id)
+            self.posts.put(tx, place, content, dedup=f"tell:{row.id}", lane="answer", thread_ref=thread)
+            inbox.done(tx, row.id, text)
+
+        await self.register.write(work)
+
+    # --- commands --------------------------------------------------------------------------------------
+
+    async def _command(
+        self, row: InboxRow, place: Place, caller: Caller, text: str, given: tuple[str, ...], age: timedelta
+    ) -> None:
+        try:
+            words = list(given) if given else split(text, self.config.prefix)
+        except WordsError as problem:
+            await self._answer(row, place, str(problem), caller.thread)
+            return
+        effect = self.dispatcher.effect_of(words)
+        if age.total_seconds() > OLD_COMMAND_S or (age.total_seconds() > 0 and effect is not Effect.READ):
+            if not await self._begun(row):
+                told = f"⏮ `{' '.join(words)}` arrived {duration(age)} ago while I was away. Not run."
+                await self._answer(row, place, told, caller.thread)
+                return
+        if effect is not Effect.READ and not await self.register.write(lambda tx: inbox.start(tx, row.id)):
+            interrupted = Document.failure(
+                f"`{' '.join(words)}` was interrupted by a restart of mine; whether it took effect is unknown. "
+                "It was not run again: look with `fleet ps`."
+            )
+            await self._show(row, place, caller, interrupted)
+            return
+        running = asyncio.create_task(self.dispatcher.run(words, caller), name=f"command {row.id}")
+        done, _ = await asyncio.wait({running}, timeout=SLOW_S)
+        if not done:
+            dedup = f"seen:{row.id}"
+            await self.register.write(lambda tx: self.posts.react(tx, place, row.external_id, "👀", dedup=dedup))
+            self.woke()
+        await self._show(row, place, caller, await running)
+
+    async def _begun(self, row: InboxRow) -> bool:
+        """Whether it was started before the restart (then it is told as interrupted, not as missed)."""
+        return row.started_at is not None
+
+    async def _show(self, row: InboxRow, place: Place, caller: Caller, document: Document) -> None:
+        def work(tx: Tx) -> None:
+            self.posts.document(
+                tx, place, document, dedup=f"command:{row.id}", thread_ref=caller.thread, reply_to=row.external_id
+            )
+            inbox.done(tx, row.id, None)
+
+        await self.register.write(work)
+
+    # --- words for agents ------------------------------------------------------------------------------
+
+    async def _talk(
+        self,
+        row: InboxRow,
+        place: Place,
+        agent: str,
+        text: str,
+        thread: str | None,
+        age: timedelta,
+        escalation: int | None,
+    ) -> None:
+        if age.total_seconds() > OLD_TEXT_S:
+            told = f"⏮ You wrote this {duration(age)} ago while I was away. Not delivered: send it again if it still holds."
+            await self._answer(row, place, told, thread)
+            return
+        body = quote_forgery(text)
+        if age.total_seconds() > 60:
+            body = f"(sent {duration(age)} ago) {body}"
+        person = str(row.sender)
+        who = f"{row.source}:{person}"
+
+        def work(tx: Tx) -> None:
+            conversation = conversations.handle_for(
+                tx,
+                connector=row.source,
+                room=place.room_id,
+                thread=thread or "",
+                person=person,
+                agent=agent,
+                new_handle=new_handle,
+            )
+            number = messages.accept(
+                tx,
+                inbox_id=row.id,
+                handle=conversation.handle,
+                mail_id=self.new_id(),
+                agent=agent,
+                event_ref=row.external_id,
+                body=body,
+            )
+            self.posts.react(tx, place, row.external_id, "👀", dedup=f"seen:{row.id}", thread=thread)
+            audit.append(tx, who=who, place=place.name, what=f"message M-{number} to {agent}", outcome="accepted")
+            if escalation is not None:
+                self.escalations.acknowledge_in(tx, escalation, person)
+                self.escalations.into_thread(
+                    tx,
+                    escalation,
+                    lambda _p: plain(f"👤 {person}: {text}"),
+                    dedup=f"copy:{row.id}",
+                    leave_out=row.source,
+                )
+            else:
+                self._copy(tx, row, place, f"👤 {person}: {text}")
+            inbox.done(tx, row.id, f"M-{number}")
+
+        await self.register.write(work)
+
+    def _copy(self, tx: Tx, row: InboxRow, place: Place, text: str) -> None:
+        """A linked room is one conversation: the other networks see what was said."""
+
+        def make(_place: Place) -> Content:
+            return plain(text)
+
+        self.posts.put_all(tx, place.name, make, dedup=f"copy:{row.id}", lane="normal", leave_out=(row.source,))
+
+    async def _thread_reply(
+        self, row: InboxRow, place: Place, number: int, text: str, thread: str | None, age: timedelta
+    ) -> None:
+        found = await escalations.get(self.register, number)
+        roster = await self.roster()
+        if found is None or roster.get(found.agent) is None:
+            await self._answer(row, place, f"E-{number} belongs to no agent of the roster; nobody reads this.", thread)
+            return
+        if found.kind == "blocked" and found.state != "resolved":
+            told = (
+                f"{found.agent} stands at a question on its screen; words typed there would answer it. "
+                "Answer at its pane (`mosaic agent attach`), or write again when it is through."
+            )
+            await self._answer(row, place, told, thread)
+            return
+        await self._talk(row, place, found.agent, text, thread, age, number)
+
+    async def _escalation_of(self, connector: str, thread: str) -> int | None:
+        root = await outbox.by_ref(self.register, connector, thread)
+        return await escalations.by_post(self.register, root.id) if root else None
+
+    # --- the rest --------------------------------------------------------------------------------------
+
+    async def _reaction(self, row: InboxRow, facts: Mapping[str, object], place: Place) -> None:
+        role = role_of(self.config, row.source, str(row.sender))
+        number = await self._escalation_of(row.source, str(facts["target"]))
+        act = ROOT_REACTIONS.get(str(facts["emoji"]).rstrip("\ufe0f"))
+        if role < Role.OPERATOR or number is None or act is None:
+            await self._done(row, "no meaning here")
+            return
+        who = str(row.sender)
+        try:
+            if act == "ack":
+                await self.escalations.acknowledge(number, who)
+            elif act == "resolve":
+                await self.escalations.resolve(number, who)
+            elif act == "snooze":
+                await self.escalations.snooze(number, who)
+            else:
+                await self.escalations.raise_now(number, who)
+        except CommandFailed as problem:
+            log.info("reaction without effect", reason=str(problem))
+        await self._done(row, act)
+
+    async def _edit(self, row: InboxRow, facts: Mapping[str, object]) -> None:
+        """An edit never runs anything; words that still wait here are replaced."""
+        original = await inbox.find(self.register, row.source, str(facts["target"]))
+        if original is None or original.sender != row.sender:
+            await self._done(row, "edit of something else")
+            return
+        text = quote_forgery(str(facts["text"]))
+
+        def work(tx: Tx) -> None:
+            changed = messages.revise(tx, original.id, text)
+            inbox.done(tx, row.id, "text replaced" if changed else "edit came too late or of a command")
+
+        await self.register.write(work)
+
+    async def _unreadable(self, row: InboxRow, facts: Mapping[str, object], place: Place) -> None:
+        if role_of(self.config, row.source, str(row.sender)) is Role.NOBODY:
+            await self._done(row, "nobody")
+            return
+        await self._answer(row, place, f"🔐 I cannot read this ({facts['reason']}). Use a room without encryption.", None)
