@@ -144,7 +144,9 @@ class Agents:
                 if message is not None:
                     emoji = envelope.body.strip()[:16]
                     thread = conversation.thread or None
-                    self.posts.react(tx, place, message.event_ref, emoji, dedup=f"env:{envelope.id}", thread=thread)
+                    self.posts.react(
+                        tx, place, message.event_ref, emoji, dedup=f"env:{envelope.id}", thread=thread
+                    )
                 return
             self._say(tx, speaker, conversation, place, message, envelope.body, f"env:{envelope.id}")
             conversations.touch(tx, conversation.handle)
@@ -154,7 +156,9 @@ class Agents:
     async def _which(self, to: Answer) -> MessageRow | None:
         if to.number is not None:
             return await messages.by_token(self.register, to.handle, to.number)
-        return await messages.newest_open(self.register, to.handle) or await messages.newest(self.register, to.handle)
+        return await messages.newest_open(self.register, to.handle) or await messages.newest(
+            self.register, to.handle
+        )
 
     def _say(
         self,
@@ -181,20 +185,35 @@ class Agents:
             key = f"{dedup}:{index}"
             sent = self.posts.put(tx, place, content, dedup=key, lane="answer", thread_ref=thread)
             first = first or sent
-            self._copy(tx, conversation, place, spoken(speaker.alias, part.text, file=part.file), f"copy:{key}")
+            self._copy(
+                tx, conversation, place, spoken(speaker.alias, part.text, file=part.file), f"copy:{key}"
+            )
         if message is None or first is None:
             return
         if messages.answered(tx, message.number, first):
-            seen = self.posts.react(tx, place, message.event_ref, "👀", dedup=f"seen:{message.inbox_id}", thread=thread)
+            seen = self.posts.react(
+                tx, place, message.event_ref, "👀", dedup=f"seen:{message.inbox_id}", thread=thread
+            )
             gone = Content(text="")
             self.posts.put(
-                tx, place, gone, kind="redact", refers_to=seen, dedup=f"unseen:{message.number}", lane="answer"
+                tx,
+                place,
+                gone,
+                kind="redact",
+                refers_to=seen,
+                dedup=f"unseen:{message.number}",
+                lane="answer",
             )
 
     def _copy(self, tx: Tx, conversation: Conversation, place: Place, content: Content, dedup: str) -> None:
         if not conversation.thread:
             self.posts.put_all(
-                tx, place.name, lambda _p: content, dedup=dedup, leave_out=(conversation.connector,), lane="normal"
+                tx,
+                place.name,
+                lambda _p: content,
+                dedup=dedup,
+                leave_out=(conversation.connector,),
+                lane="normal",
             )
             return
         root = escalations.number_by_ref(tx, conversation.connector, conversation.thread)
@@ -214,8 +233,10 @@ class Agents:
         def work(tx: Tx) -> None:
             for message in open_ones:
                 conversation = conversation_by[message.handle]
-                place = conversation and self.posts.rooms.place(conversation.connector, conversation.room)
-                if conversation is None or place is None:
+                if conversation is None:
+                    continue
+                place = self.posts.rooms.place(conversation.connector, conversation.room)
+                if place is None:
                     continue
                 said = messages.answer_in_turn(tx, message.handle, since=message.number)
                 if said is not None:
@@ -233,13 +254,21 @@ class Agents:
         found = []
         for token in data.get("tokens") or ():
             handle, _, number = str(token).partition(".")
-            message = await messages.by_token(self.register, handle, int(number)) if number.isdigit() else None
+            message = (
+                await messages.by_token(self.register, handle, int(number)) if number.isdigit() else None
+            )
             if message is not None and message.state != "answered":
                 found.append(message)
         return found
 
     def _no_answer(
-        self, tx: Tx, speaker: Speaker, conversation: Conversation, place: Place, message: MessageRow, why: str
+        self,
+        tx: Tx,
+        speaker: Speaker,
+        conversation: Conversation,
+        place: Place,
+        message: MessageRow,
+        why: str,
     ) -> None:
         text = f"⚠️ {speaker.alias} ended the turn of M-{message.number} {why}."
         content = plain(text, ping=(conversation.person,), silent=False, reply_to=message.event_ref)
@@ -252,7 +281,9 @@ class Agents:
     async def _escalate(self, row: InboxRow, envelope: Envelope, speaker: Speaker, room: str | None) -> None:
         def work(tx: Tx) -> None:
             name = speaker.agent if speaker.known else speaker.alias
-            self.escalations.open(tx, agent=name, kind="asked", body=envelope.body, cause=envelope.id, room=room)
+            self.escalations.open(
+                tx, agent=name, kind="asked", body=envelope.body, cause=envelope.id, room=room
+            )
 
         await self._finish(row, work)
 
@@ -261,7 +292,9 @@ class Agents:
     ) -> None:
         found = await escalations.get(self.register, number)
         if found is None or not speaker.known:
-            await self._bury(row, speaker, f"there is no escalation E-{number}" if found is None else "unknown sender")
+            await self._bury(
+                row, speaker, f"there is no escalation E-{number}" if found is None else "unknown sender"
+            )
             return
 
         def work(tx: Tx) -> None:
@@ -295,7 +328,9 @@ class Agents:
             else:
                 number = escalations.open_by_key(tx, key)
                 if number is not None:
-                    self.escalations.resolve_in(tx, number, speaker.alias, str(data.get("reason") or "no longer blocked"))
+                    self.escalations.resolve_in(
+                        tx, number, speaker.alias, str(data.get("reason") or "no longer blocked")
+                    )
 
         await self._finish(row, work)
 
@@ -312,7 +347,9 @@ class Agents:
             for place in self.posts.rooms.places(room) if room else ():
                 root = self.posts.put(tx, place, plain(head), dedup=f"env:{envelope.id}", lane="bulk")
                 if more or len(lines[0]) > LOG_HEAD:
-                    for index, part in enumerate(parts_of(envelope.body, self.attachments, f"env:{envelope.id}")):
+                    for index, part in enumerate(
+                        parts_of(envelope.body, self.attachments, f"env:{envelope.id}")
+                    ):
                         content = folded("", part.text, file=part.file)
                         dedup = f"env:{envelope.id}:body:{index}"
                         self.posts.put(tx, place, content, dedup=dedup, lane="bulk", thread_of=root)

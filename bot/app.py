@@ -63,7 +63,9 @@ def utc_now() -> datetime:
 class Bot:
     """One bot process over one home. :meth:`run` returns when it was asked to stop."""
 
-    def __init__(self, home: Home, config: Config, register: Register, roster: RosterSource, host: str) -> None:
+    def __init__(
+        self, home: Home, config: Config, register: Register, roster: RosterSource, host: str
+    ) -> None:
         self._home = home
         self._config = config
         self._register = register
@@ -83,7 +85,9 @@ class Bot:
             now=utc_now,
             wake=self._wake,
         )
-        self._reports = Reports(self._posts, register, self._observer.snapshot, home.bot / "reports", now=utc_now)
+        self._reports = Reports(
+            self._posts, register, self._observer.snapshot, home.bot / "reports", now=utc_now
+        )
         self._schedules = Schedules(
             register, config.schedules, self._reports.post_due, self._report_missed, now=utc_now
         )
@@ -178,11 +182,13 @@ class Bot:
         log.warning("spool file put to dead", file=name, reason=reason)
         ops = self._rooms.with_mode("ops")
         if ops:
-            text = f"⚠️ A message file of an agent could not be read and lies in spool/dead: {name} ({reason})."
+            text = (
+                f"⚠️ A message file of an agent could not be read and lies in spool/dead: {name} ({reason})."
+            )
             work = self._register.write(
                 lambda tx: self._posts.put_all(tx, ops, lambda _p: plain(text), dedup=f"badfile:{name}")
             )
-            self._group.create_task(work, name=f"tell of {name}")  # type: ignore[arg-type]
+            self._group.create_task(work, name=f"tell of {name}")
 
     async def _send_refused(self, row: OutboxRow, reason: str) -> None:
         log.error("a post was refused for good", row=row.id, connector=row.connector, reason=reason)
@@ -272,7 +278,8 @@ def notify(state: str) -> None:
 
 
 async def run_bot(home: Home, config: Config, say: Callable[[str], None]) -> int:
-    """Run until a signal. Raises AlreadyRunning, RegisterError, RosterError, FirstContactError: all with a mend.
+    """Run until a signal. Raises AlreadyRunning, RegisterError, RosterError, FirstContactError: each with
+    its mend.
 
     ``say`` prints one line for the person who started it.
     """

@@ -72,11 +72,11 @@ class Matrix(_Part):
         return self
 
     def password(self) -> str | None:
-        """The password, or None when a token is configured. Raises ConfigError for an unreadable file."""
+        """The password, or None when there is a token. Raises ConfigError for an unreadable file."""
         return _secret(self.password_value, self.password_file, "connectors.matrix.password_file")
 
     def token(self) -> str | None:
-        """The access token, or None when a password is configured. Raises ConfigError for an unreadable file."""
+        """The access token, or None when there is a password. Raises ConfigError for an unreadable file."""
         return _secret(self.token_value, self.token_file, "connectors.matrix.token_file")
 
 
@@ -278,7 +278,8 @@ class Config(_Part):
 
     def effective(self) -> dict[str, Any]:
         """Every value in force, defaults included, secrets hidden; JSON-able."""
-        return no_secret(self.model_dump(mode="json", by_alias=True))
+        shown: dict[str, Any] = no_secret(self.model_dump(mode="json", by_alias=True))
+        return shown
 
 
 def load_config(path: Path, env: Mapping[str, str] | None = None) -> Config:
@@ -292,7 +293,7 @@ def load_config(path: Path, env: Mapping[str, str] | None = None) -> Config:
     try:
         config = Config.model_validate(values)
     except ValidationError as bad:
-        raise ConfigError(paragraph_of(path, bad, parsed)) from None
+        raise ConfigError(paragraph_of(path, bad, parsed, Config)) from None
     matrix = config.connectors.matrix
     if matrix is None:
         return config

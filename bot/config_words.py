@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from fleet.roster.problem import RosterError, did_you_mean
 from fleet.roster.text import Parsed, parse, show_path
@@ -65,7 +65,7 @@ def read_yaml(path: Path) -> Parsed:
 
 
 def expand(values: dict[str, Any], env: Mapping[str, str], path: Path, parsed: Parsed) -> dict[str, Any]:
-    """`${NAME}` in every text replaced from ``env``; empty keys left out. Raises ConfigError for an unset name."""
+    """`${NAME}` in every text replaced from ``env``; empty keys left out. Raises ConfigError for an unset one."""
 
     def inside(value: Any, at: tuple[str | int, ...]) -> Any:
         if isinstance(value, dict):
@@ -79,8 +79,8 @@ def expand(values: dict[str, Any], env: Mapping[str, str], path: Path, parsed: P
     def fetch(name: str, at: tuple[str | int, ...]) -> str:
         if name not in env:
             raise ConfigError(
-                f"The configuration {path} cannot be used: {_line(parsed, at)}{show_path(at)}: the environment "
-                f"has no {name}. Set it, or use a file."
+                f"The configuration {path} cannot be used: {_line(parsed, at)}{show_path(at)}: "
+                f"the environment has no {name}. Set it, or use a file."
             )
         return env[name]
 
@@ -88,10 +88,10 @@ def expand(values: dict[str, Any], env: Mapping[str, str], path: Path, parsed: P
     return shown
 
 
-def paragraph_of(path: Path, bad: ValidationError, parsed: Parsed) -> str:
+def paragraph_of(path: Path, bad: ValidationError, parsed: Parsed, root: type[BaseModel]) -> str:
     """Every mistake that pydantic found, each with its line, key and mend."""
     errors = bad.errors(include_url=False)
-    said = [_one(error, parsed) for error in errors[:8]]
+    said = [_one(error, parsed, root) for error in errors[:8]]
     if len(said) == 1:
         return f"The configuration {path} cannot be used: {said[0]}"
     numbered = " ".join(f"({n}) {text}" for n, text in enumerate(said, 1))
@@ -99,16 +99,17 @@ def paragraph_of(path: Path, bad: ValidationError, parsed: Parsed) -> str:
     return f"The configuration {path} cannot be used, {len(errors)} mistakes: {numbered}{more}"
 
 
-def _one(error: ErrorDetails, parsed: Parsed) -> str:
+def _one(error: ErrorDetails, parsed: Parsed, root: type[BaseModel]) -> str:
     at: tuple[str | int, ...] = tuple(part for part in error["loc"] if part != "[key]")
     key = show_path(at)
     place = f"{_line(parsed, at)}{key}: " if key else ""
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"{place}is not a key here. {did_you_mean(str(at[-1]), known_keys(at[:-1]))}"
+        return f"{place}is not a key here. {did_you_mean(str(at[-1]), known_keys(root, at[:-1]))}"
     if kind == "literal_error":
         words = tuple(re.findall(r"'([^']*)'", str((error.get("ctx") or {}).get("expected", ""))))
-        return f"{place}`{error['input']}` is not one of {', '.join(words)}. {did_you_mean(str(error['input']), words)}"
+        given = str(error["input"])
+        return f"{place}`{given}` is not one of {', '.join(words)}. {did_you_mean(given, words)}"
     if kind == "value_error":
         return f"{place}{str(error['msg']).removeprefix('Value error, ')}"
     if kind == "missing":
@@ -118,31 +119,21 @@ def _one(error: ErrorDetails, parsed: Parsed) -> str:
     return f"{place}{shown}{_KINDS.get(kind, error['msg'])}. {_EXAMPLE}"
 
 
-def known_keys(at: tuple[str | int, ...]) -> tuple[str, ...]:
-    """The keys that may stand at a place of the file."""
-    from bot import config
+def known_keys(root: type[BaseModel], at: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys that may stand at a place below ``root``."""
+    kind: Any = root
+    for part in at:
+        fields = getattr(kind, "model_fields", {})
+        if str(part) in fields:
+            kind = _inner(fields[str(part)].annotation)
+    fields = getattr(kind, "model_fields", {})
+    return tuple(field.alias or name for name, field in fields.items())
 
-    model: type[BaseModel] = config.Config
-    steps: dict[str, type[BaseModel]] = {
-        "connectors": config.Connectors,
-        "local": config.Local,
-        "matrix": config.Matrix,
-        "discord": config.Discord,
-        "access": config.Access,
-        "viewer": config.Listed,
-        "operator": config.Listed,
-        "admin": config.Listed,
-        "http": config.Http,
-        "launch": config.Launch,
-    }
-    for index, part in enumerate(at):
-        if at[0] == "rooms" and index == 1:
-            model = config.Room
-        elif at[0] == "schedules" and index == 1:
-            model = config.Schedule
-        else:
-            model = steps.get(str(part), model)
-    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+def _inner(annotation: Any) -> Any:
+    """The model inside `X | None`, `dict[str, X]`, `tuple[X, ...]`."""
+    found = [one for one in get_args(annotation) if hasattr(one, "model_fields")]
+    return found[0] if found else annotation
 
 
 def no_secret(values: Any) -> Any:

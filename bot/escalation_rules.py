@@ -53,7 +53,7 @@ def due_after(opened: datetime, level: int) -> datetime | None:
 
 
 def next_step(row: EscalationRow, now: datetime) -> RaiseAgain | AskAfter | Reopen | None:
-    """What is to be done with a row whose ``next_due`` has passed. Steps missed in a downtime count as one."""
+    """What to do with a row whose ``next_due`` has passed. Steps missed in a downtime count as one."""
     if row.state in ("open", "snoozed"):
         opened = _time(row.opened_at)
         level = row.level + 1
@@ -85,7 +85,9 @@ def root_text(row: EscalationRow, alias: str, now: datetime) -> str:
         case "stale":
             return f"⚪ {name}: {row.title}{count}\nstale: raised again eight times, nobody acknowledged"
         case _:
-            return f"🔴 {name}: {row.title}{count}\nReply in thread. ✅ acknowledge · 🏁 resolve · 💤 snooze 1 h"
+            return (
+                f"🔴 {name}: {row.title}{count}\nReply in thread. ✅ acknowledge · 🏁 resolve · 💤 snooze 1 h"
+            )
 
 
 def duration(delta: timedelta) -> str:

@@ -94,7 +94,9 @@ class Escalations:
             self._post_root(tx, row, where, detail if detail is not None else body)
         else:
             self.show(tx, row, f"count:{row.count}:{cause}")
-            self.into_thread(tx, row.number, lambda _p: plain(f"🔁 again (×{row.count}): {body}"), dedup=f"again:{cause}")
+            self.into_thread(
+                tx, row.number, lambda _p: plain(f"🔁 again (×{row.count}): {body}"), dedup=f"again:{cause}"
+            )
         return row.number
 
     def _post_root(self, tx: Tx, row: EscalationRow, room: str, detail: str) -> None:
@@ -119,7 +121,13 @@ class Escalations:
                 )
 
     def into_thread(
-        self, tx: Tx, number: int, make: Callable[[Place], Content], *, dedup: str, leave_out: str | None = None
+        self,
+        tx: Tx,
+        number: int,
+        make: Callable[[Place], Content],
+        *,
+        dedup: str,
+        leave_out: str | None = None,
     ) -> None:
         """A post in the thread on every network that shows the escalation."""
         for connector, room_id, root in escalations.posts_of(tx, number):
@@ -134,7 +142,13 @@ class Escalations:
             place = self._posts.rooms.place(connector, room_id)
             if place is not None:
                 self._posts.put(
-                    tx, place, plain(text), kind="edit", refers_to=root, dedup=f"esc:{row.number}:{cause}", lane="answer"
+                    tx,
+                    place,
+                    plain(text),
+                    kind="edit",
+                    refers_to=root,
+                    dedup=f"esc:{row.number}:{cause}",
+                    lane="answer",
                 )
 
     # --- what people do --------------------------------------------------------------------------------
@@ -149,7 +163,9 @@ class Escalations:
 
     async def acknowledge(self, number: int, who: str) -> str:
         """`E-12 acknowledged.` Raises CommandFailed for an unknown or resolved one."""
-        return await self._change(number, who, "acknowledged", lambda tx: self.acknowledge_in(tx, number, who))
+        return await self._change(
+            number, who, "acknowledged", lambda tx: self.acknowledge_in(tx, number, who)
+        )
 
     def resolve_in(self, tx: Tx, number: int, who: str, reason: str | None) -> bool:
         changed = escalations.resolve(tx, number, who, reason)
@@ -157,11 +173,15 @@ class Escalations:
             row = escalations.in_tx(tx, number)
             self.show(tx, row, f"resolved:{row.resolved_at}")
             told = f"✅ resolved by {who}" + (f": {reason}" if reason else "")
-            self.into_thread(tx, number, lambda _p: plain(told), dedup=f"esc:{number}:resolved:{row.resolved_at}")
+            self.into_thread(
+                tx, number, lambda _p: plain(told), dedup=f"esc:{number}:resolved:{row.resolved_at}"
+            )
         return changed
 
     async def resolve(self, number: int, who: str, reason: str | None = None) -> str:
-        return await self._change(number, who, "resolved", lambda tx: self.resolve_in(tx, number, who, reason))
+        return await self._change(
+            number, who, "resolved", lambda tx: self.resolve_in(tx, number, who, reason)
+        )
 
     async def snooze(self, number: int, who: str, seconds: float = SNOOZE_S) -> str:
         until = self._now() + timedelta(seconds=seconds)
@@ -199,7 +219,9 @@ class Escalations:
     async def _known(self, number: int) -> EscalationRow:
         row = await escalations.get(self._register, number)
         if row is None:
-            raise CommandFailed(f"There is no escalation E-{number}. `escalation list` shows the open ones.", 1)
+            raise CommandFailed(
+                f"There is no escalation E-{number}. `escalation list` shows the open ones.", 1
+            )
         return row
 
     async def list_open(self) -> list[EscalationRow]:
@@ -233,10 +255,14 @@ class Escalations:
                 self.show(tx, escalations.in_tx(tx, row.number), f"raised:{level}")
             case AskAfter(next_due):
                 if escalations.raise_again(tx, row.number, ASKED_LEVEL, next_due):
-                    self._ping(tx, row, f"🟡 E-{row.number}: still yours, {row.acked_by}?", f"ask:{row.acked_at}")
+                    self._ping(
+                        tx, row, f"🟡 E-{row.number}: still yours, {row.acked_by}?", f"ask:{row.acked_at}"
+                    )
             case Reopen(next_due):
                 if escalations.reopen(tx, row.number, next_due):
-                    text = f"🔴 E-{row.number} {alias}: {row.title}\nopen again: {row.acked_by} did not answer"
+                    text = (
+                        f"🔴 E-{row.number} {alias}: {row.title}\nopen again: {row.acked_by} did not answer"
+                    )
                     self._ping(tx, row, text, f"reopen:{row.acked_at}")
                     self.show(tx, escalations.in_tx(tx, row.number), f"reopened:{row.acked_at}")
 
@@ -245,4 +271,6 @@ class Escalations:
             place = self._posts.rooms.place(connector, room_id)
             if place is not None:
                 content = plain(text, ping=self._on_call(connector), silent=False)
-                self._posts.put(tx, place, content, dedup=f"esc:{row.number}:{cause}", lane="answer", refers_to=root)
+                self._posts.put(
+                    tx, place, content, dedup=f"esc:{row.number}:{cause}", lane="answer", refers_to=root
+                )

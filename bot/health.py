@@ -23,7 +23,7 @@ class Health:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> str:
-        """Listen (port 0: a free one); the address `host:port` that it is. Raises OSError when it is taken."""
+        """Listen (port 0: a free one); the address `host:port`. Raises OSError when it is taken."""
         app = web.Application(middlewares=[_loopback_only])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)])
         self._runner = web.AppRunner(app, access_log=None)
@@ -49,7 +49,9 @@ class Health:
 
 
 @web.middleware
-async def _loopback_only(request: web.Request, handler: Callable[[web.Request], object]) -> web.StreamResponse:
+async def _loopback_only(
+    request: web.Request, handler: Callable[[web.Request], object]
+) -> web.StreamResponse:
     """A page in a browser must not reach this by a name that resolves to loopback (DNS rebinding)."""
     name = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
     if name not in LOOPBACK_NAMES:

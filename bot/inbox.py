@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -55,21 +56,22 @@ class InboxWorker:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._wake.clear()
+                busy = set(self._lines)  # a line that ends while we read gives rows that are handled already
                 rows = await inbox.pending(self._register, LOOK)
                 waiting: dict[tuple[str, str], list[InboxRow]] = {}
                 for row in rows:
                     waiting.setdefault(line_of(row), []).append(row)
                 for line, its_rows in waiting.items():
-                    if line not in self._lines:
+                    if line not in busy and line not in self._lines:
                         task = group.create_task(self._work(its_rows), name=f"inbox {line[0]} {line[1]}")
                         self._lines[line] = task
-                        task.add_done_callback(lambda _t, line=line: self._free(line))
+                        task.add_done_callback(partial(self._free, line))
                 try:
                     await asyncio.wait_for(self._wake.wait(), IDLE_S)
                 except TimeoutError:
                     continue
 
-    def _free(self, line: tuple[str, str]) -> None:
+    def _free(self, line: tuple[str, str], _task: asyncio.Task[None]) -> None:
         self._lines.pop(line, None)
         self._wake.set()
 
@@ -77,8 +79,10 @@ class InboxWorker:
         for row in rows:
             try:
                 await asyncio.wait_for(self._handle(row), HANDLE_LIMIT_S)
-            except Exception as problem:  # noqa: BLE001 - one bad row must not stop its line; it is kept and named
+            except Exception as problem:
                 ref = secrets.token_hex(2)
-                log.error("row failed", ref=ref, row=row.id, source=row.source, kind=row.kind, exc_info=problem)
+                log.error(
+                    "row failed", ref=ref, row=row.id, source=row.source, kind=row.kind, exc_info=problem
+                )
                 note = f"ref {ref}: {type(problem).__name__}: {problem}"
                 await self._register.write(lambda tx, r=row, n=note: inbox.dead(tx, r.id, n))  # type: ignore[misc]

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def configure(_config: Config) -> None:
-    """One line an event; JSON where nobody looks, readable at a terminal. `MOSAIC_LOG_LEVEL` sets the level."""
-    level = logging.getLevelNamesMapping().get(os.environ.get("MOSAIC_LOG_LEVEL", "INFO").upper(), logging.INFO)
+    """One line an event; JSON unless at a terminal. `MOSAIC_LOG_LEVEL` sets the level."""
+    level = logging.getLevelNamesMapping().get(
+        os.environ.get("MOSAIC_LOG_LEVEL", "INFO").upper(), logging.INFO
+    )
     renderer: structlog.types.Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     )
@@ -29,5 +31,7 @@ def configure(_config: Config) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     logging.getLogger("nio").setLevel(logging.ERROR)

@@ -37,7 +37,9 @@ def split(body: str, limit: int) -> list[str]:
     pieces = []
     rest = body
     while len(rest) > limit:
-        cut = next((at for mark in ("\n\n", "\n", " ") if (at := rest.rfind(mark, limit // 2, limit)) > 0), limit)
+        cut = next(
+            (at for mark in ("\n\n", "\n", " ") if (at := rest.rfind(mark, limit // 2, limit)) > 0), limit
+        )
         pieces.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip("\n")
     pieces.append(rest)

@@ -49,13 +49,15 @@ def judge_receipt(receipt: Receipt, agent: str) -> Verdict | None:
             return Verdict("queued", "📬", None)
         case "draft":
             return Verdict(
-                "failed", "⚠️", f"⚠️ {agent}: the text stands in the prompt but was not taken ({receipt.evidence})."
+                "failed",
+                "⚠️",
+                f"⚠️ {agent}: the text stands in the prompt but was not taken ({receipt.evidence}).",
             )
         case _:
             return Verdict(
                 "failed",
                 "⚠️",
-                f"⚠️ {agent}: whether it arrived is unknown ({receipt.evidence}); it is not sent again by itself.",
+                f"⚠️ {agent}: whether it arrived is unknown ({receipt.evidence}); it is not repeated.",
             )
 
 
@@ -151,7 +153,7 @@ class Mail:
             messages.advance(tx, row.number, "held", note=reason)
             place = self._posts.rooms.place(conversation.connector, conversation.room)
             if place is not None:
-                text = f"⚠️ {alias} has not taken M-{row.number} ({reason}). Kept; it is delivered when {alias} is back."
+                text = f"⚠️ {alias} has not taken M-{row.number} ({reason}). Kept until {alias} is back."
                 self._posts.put(
                     tx,
                     place,
@@ -179,7 +181,13 @@ class Mail:
             self._wake_outbox()
         if verdict.state != "queued":
             self._shown.pop(row.mail_id, None)
-            log.info("receipt", message=row.number, agent=row.agent, verdict=receipt.verdict, evidence=receipt.evidence)
+            log.info(
+                "receipt",
+                message=row.number,
+                agent=row.agent,
+                verdict=receipt.verdict,
+                evidence=receipt.evidence,
+            )
             return True
         return False
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bot.config import Config
     from connectors.protocol import Connector
     from fleet.home import Home
-    from fleet.register.engine import Register
+    from fleet.register.engine import Register, Tx
 
 
 class FirstContactError(Exception):
@@ -62,9 +62,9 @@ async def first_contact(register: Register, config: Config, connectors: Mapping[
     if problem is not None:
         raise FirstContactError(problem)
 
-    def remember(tx: object) -> None:
-        inbox.set_cursor(tx, "matrix", "identity", identity)  # type: ignore[arg-type]
+    def remember(tx: Tx) -> None:
+        inbox.set_cursor(tx, "matrix", "identity", identity)
         if known is not None:
-            inbox.set_cursor(tx, "matrix", "cursor", "")  # type: ignore[arg-type]
+            inbox.set_cursor(tx, "matrix", "cursor", "")
 
     await register.write(remember)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import orjson
@@ -54,33 +55,21 @@ class Sender:
 
     async def run(self) -> None:
         """Until cancelled. A row whose sending was cut off stays pending and is sent again by its id."""
-        running: dict[asyncio.Task[None], int] = {}
         lines: set[tuple[str, str]] = set()
-        try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    self.wake.clear()
-                    rows = await outbox.ready(self._register, self._connector.name, self._now(), PARALLEL * 2)
-                    for row in rows:
-                        line = (row.room, row.lane)
-                        if line in lines or len(lines) >= PARALLEL:
-                            continue
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self.wake.clear()
+                busy = set(lines)  # a line that ends while we read gives rows that are sent already
+                rows = await outbox.ready(self._register, self._connector.name, self._now(), PARALLEL * 2)
+                for row in rows:
+                    line = (row.room, row.lane)
+                    if line not in busy and line not in lines and len(lines) < PARALLEL:
                         lines.add(line)
                         task = group.create_task(self._one(row), name=f"send {self._connector.name} {row.id}")
-                        running[task] = row.seq
-                        task.add_done_callback(lambda t, line=line: self._ended(t, line, running, lines))
-                    await self._sleep()
-        finally:
-            running.clear()
+                        task.add_done_callback(partial(self._ended, line, lines))
+                await self._sleep()
 
-    def _ended(
-        self,
-        task: asyncio.Task[None],
-        line: tuple[str, str],
-        running: dict[asyncio.Task[None], int],
-        lines: set[tuple[str, str]],
-    ) -> None:
-        running.pop(task, None)
+    def _ended(self, line: tuple[str, str], lines: set[tuple[str, str]], _task: asyncio.Task[None]) -> None:
         lines.discard(line)
         self.wake.set()
 

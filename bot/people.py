@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 import structlog
+from fleet.messages.preamble import quote_forgery
 
 from bot.access import may_talk, role_of
 from bot.commands.context import Caller
@@ -32,7 +33,6 @@ from bot.triage import (
     judge_chat,
 )
 from connectors.protocol import Content
-from fleet.messages.preamble import quote_forgery
 from fleet.register import audit, conversations, escalations, inbox, messages, outbox
 
 if TYPE_CHECKING:
@@ -155,15 +155,17 @@ class People:
             await self._answer(row, place, str(problem), caller.thread)
             return
         effect = self.dispatcher.effect_of(words)
-        if age.total_seconds() > OLD_COMMAND_S or (age.total_seconds() > 0 and effect is not Effect.READ):
-            if not await self._begun(row):
-                told = f"⏮ `{' '.join(words)}` arrived {duration(age)} ago while I was away. Not run."
-                await self._answer(row, place, told, caller.thread)
-                return
-        if effect is not Effect.READ and not await self.register.write(lambda tx: inbox.start(tx, row.id)):
+        reads = effect is Effect.READ
+        begun = row.started_at is not None  # then it is told as interrupted, not as missed
+        too_old = age.total_seconds() > (OLD_COMMAND_S if reads else 0)
+        if too_old and not begun:
+            told = f"⏮ `{' '.join(words)}` arrived {duration(age)} ago while I was away. Not run."
+            await self._answer(row, place, told, caller.thread)
+            return
+        if not reads and not await self.register.write(lambda tx: inbox.start(tx, row.id)):
             interrupted = Document.failure(
-                f"`{' '.join(words)}` was interrupted by a restart of mine; whether it took effect is unknown. "
-                "It was not run again: look with `fleet ps`."
+                f"`{' '.join(words)}` was interrupted by a restart of mine; whether it took effect is "
+                "unknown. It was not run again: look with `fleet ps`."
             )
             await self._show(row, place, caller, interrupted)
             return
@@ -171,18 +173,21 @@ class People:
         done, _ = await asyncio.wait({running}, timeout=SLOW_S)
         if not done:
             dedup = f"seen:{row.id}"
-            await self.register.write(lambda tx: self.posts.react(tx, place, row.external_id, "👀", dedup=dedup))
+            await self.register.write(
+                lambda tx: self.posts.react(tx, place, row.external_id, "👀", dedup=dedup)
+            )
             self.woke()
         await self._show(row, place, caller, await running)
-
-    async def _begun(self, row: InboxRow) -> bool:
-        """Whether it was started before the restart (then it is told as interrupted, not as missed)."""
-        return row.started_at is not None
 
     async def _show(self, row: InboxRow, place: Place, caller: Caller, document: Document) -> None:
         def work(tx: Tx) -> None:
             self.posts.document(
-                tx, place, document, dedup=f"command:{row.id}", thread_ref=caller.thread, reply_to=row.external_id
+                tx,
+                place,
+                document,
+                dedup=f"command:{row.id}",
+                thread_ref=caller.thread,
+                reply_to=row.external_id,
             )
             inbox.done(tx, row.id, None)
 
@@ -201,7 +206,10 @@ class People:
         escalation: int | None,
     ) -> None:
         if age.total_seconds() > OLD_TEXT_S:
-            told = f"⏮ You wrote this {duration(age)} ago while I was away. Not delivered: send it again if it still holds."
+            told = (
+                f"⏮ You wrote this {duration(age)} ago while I was away. Not delivered: "
+                "send it again if it still holds."
+            )
             await self._answer(row, place, told, thread)
             return
         body = quote_forgery(text)
@@ -230,7 +238,9 @@ class People:
                 body=body,
             )
             self.posts.react(tx, place, row.external_id, "👀", dedup=f"seen:{row.id}", thread=thread)
-            audit.append(tx, who=who, place=place.name, what=f"message M-{number} to {agent}", outcome="accepted")
+            audit.append(
+                tx, who=who, place=place.name, what=f"message M-{number} to {agent}", outcome="accepted"
+            )
             if escalation is not None:
                 self.escalations.acknowledge_in(tx, escalation, person)
                 self.escalations.into_thread(
@@ -252,7 +262,9 @@ class People:
         def make(_place: Place) -> Content:
             return plain(text)
 
-        self.posts.put_all(tx, place.name, make, dedup=f"copy:{row.id}", lane="normal", leave_out=(row.source,))
+        self.posts.put_all(
+            tx, place.name, make, dedup=f"copy:{row.id}", lane="normal", leave_out=(row.source,)
+        )
 
     async def _thread_reply(
         self, row: InboxRow, place: Place, number: int, text: str, thread: str | None, age: timedelta
@@ -260,7 +272,9 @@ class People:
         found = await escalations.get(self.register, number)
         roster = await self.roster()
         if found is None or roster.get(found.agent) is None:
-            await self._answer(row, place, f"E-{number} belongs to no agent of the roster; nobody reads this.", thread)
+            await self._answer(
+                row, place, f"E-{number} belongs to no agent of the roster; nobody reads this.", thread
+            )
             return
         if found.kind == "blocked" and found.state != "resolved":
             told = (
@@ -316,4 +330,6 @@ class People:
         if role_of(self.config, row.source, str(row.sender)) is Role.NOBODY:
             await self._done(row, "nobody")
             return
-        await self._answer(row, place, f"🔐 I cannot read this ({facts['reason']}). Use a room without encryption.", None)
+        await self._answer(
+            row, place, f"🔐 I cannot read this ({facts['reason']}). Use a room without encryption.", None
+        )

@@ -28,7 +28,7 @@ def encode(content: Content) -> str:
 
 
 def decode(record: str) -> Content:
-    """The JSON of an outbox row → Content. Raises ValueError or KeyError for what :func:`encode` did not make."""
+    """The JSON of an outbox row → Content. Raises ValueError or KeyError for anything else."""
     data = orjson.loads(record)
     attached = data.get("file")
     return Content(
@@ -37,7 +37,9 @@ def decode(record: str) -> Content:
         ping=tuple(data.get("ping") or ()),
         silent=bool(data.get("silent", True)),
         reply_to=data.get("reply_to"),
-        file=File(Path(attached["path"]), attached["name"], attached["mime"], attached.get("alt", "")) if attached else None,
+        file=File(Path(attached["path"]), attached["name"], attached["mime"], attached.get("alt", ""))
+        if attached
+        else None,
     )
 
 
@@ -116,7 +118,9 @@ class Posts:
             if place.connector not in skip
         }
 
-    def react(self, tx: Tx, place: Place, event: str, emoji: str, *, dedup: str, thread: str | None = None) -> str:
+    def react(
+        self, tx: Tx, place: Place, event: str, emoji: str, *, dedup: str, thread: str | None = None
+    ) -> str:
         """An emoji on a message of the network."""
         return outbox.put(
             tx,
@@ -157,5 +161,7 @@ class Posts:
                 reply_to=reply_to if index == 0 else None,
                 file=part.file,
             )
-            rows.append(self.put(tx, place, content, dedup=f"{dedup}:{index}", lane=lane, thread_ref=thread_ref))
+            rows.append(
+                self.put(tx, place, content, dedup=f"{dedup}:{index}", lane=lane, thread_ref=thread_ref)
+            )
         return rows

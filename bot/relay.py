@@ -27,7 +27,12 @@ class Relay:
     """Drains `fleet/run/spool/new`, oldest first. ``on_bad`` is told of what went to `dead/`."""
 
     def __init__(
-        self, register: Register, folder: Path, *, wake: Callable[[], None], on_bad: Callable[[str, str], None]
+        self,
+        register: Register,
+        folder: Path,
+        *,
+        wake: Callable[[], None],
+        on_bad: Callable[[str, str], None],
     ) -> None:
         self._register = register
         self._folder = folder
@@ -42,7 +47,12 @@ class Relay:
         await asyncio.to_thread(spool.prepare, self._folder)
         await self._drain()
         async for _ in awatch(
-            new, debounce=20, step=5, rust_timeout=int(RESCAN_S * 1000), yield_on_timeout=True, recursive=False
+            new,
+            debounce=20,
+            step=5,
+            rust_timeout=int(RESCAN_S * 1000),
+            yield_on_timeout=True,
+            recursive=False,
         ):
             await self._drain()
 

@@ -56,5 +56,4 @@ class Rooms:
 
     def mirror_rooms(self) -> list[tuple[str, str]]:
         """(room name, mirror level) of every room that shows traffic between agents."""
-        found = [(n, r.mirror) for n, r in self._rooms.items() if r.mirror != "none"]
-        return found
+        return [(n, str(r.mirror)) for n, r in self._rooms.items() if r.mirror != "none"]

@@ -79,13 +79,18 @@ class BotSocket:
                 argv = [str(word) for word in request.get("argv") or ()]
                 document = await asyncio.wait_for(self._run(argv, user, pid), RUN_LIMIT_S)
                 writer.write(
-                    orjson.dumps({"document": encode_document(document), "exit_code": document.exit_code}) + b"\n"
+                    orjson.dumps({"document": encode_document(document), "exit_code": document.exit_code})
+                    + b"\n"
                 )
                 await writer.drain()
             elif request.get("op") == "chat" and self._attach is not None:
                 await self._attach(reader, writer, user)
             else:
-                told = "the local surface is off (connectors.local.enabled)" if request.get("op") == "chat" else "unknown op"
+                told = (
+                    "the local surface is off (connectors.local.enabled)"
+                    if request.get("op") == "chat"
+                    else "unknown op"
+                )
                 writer.write(orjson.dumps({"error": told}) + b"\n")
                 await writer.drain()
         except (orjson.JSONDecodeError, TimeoutError, ConnectionError, ValueError) as problem:

@@ -11,7 +11,9 @@ from bot.commands.registry import Role
 from fleet.model import Envelope, MessageClass
 
 _ADDRESS = re.compile(r"^@([a-z0-9][a-z0-9_-]{0,63})[:,]?\s+(.+)$", re.DOTALL)
-_TWIN = re.compile(r"^(yes|no)\s+([a-z]{5})$|^(ack|done|snooze)\b(?:\s+(E-\d+))?(?:\s+(\S+))?$", re.IGNORECASE)
+_TWIN = re.compile(
+    r"^(yes|no)\s+([a-z]{5})$|^(ack|done|snooze)\b(?:\s+(E-\d+))?(?:\s+(\S+))?$", re.IGNORECASE
+)
 _HANDLE = re.compile(r"^([a-z2-7]{12})(?:\.(\d+))?$")
 _ESCALATION = re.compile(r"^E-(\d+)$")
 
@@ -98,7 +100,9 @@ def judge_chat(facts: ChatFacts) -> ChatDecision:
     if not facts.talk:
         return _no_talk()
     if facts.orchestrator is None:
-        return Tell("⚠️ The roster has no orchestrator, so nobody is here to read this. Address an agent: @name text")
+        return Tell(
+            "⚠️ The roster has no orchestrator, so nobody is here to read this. Address an agent: @name text"
+        )
     return Talk(facts.orchestrator, text)
 
 
@@ -204,14 +208,17 @@ def judge_envelope(envelope: Envelope, rooms: Collection[str]) -> AgentDecision:
     if handle := _HANDLE.match(address):
         number = int(handle[2]) if handle[2] else None
         return Answer(
-            handle[1], number, reaction=kind is MessageClass.REACTION, interim=kind is MessageClass.TERMINAL_LOG
+            handle[1],
+            number,
+            reaction=kind is MessageClass.REACTION,
+            interim=kind is MessageClass.TERMINAL_LOG,
         )
     if address:
         return Bury(f"address chat:{address} is no room, escalation or conversation")
-    if kind in (MessageClass.HUMAN, MessageClass.REACTION) and envelope.reply_to:
-        if reply := _HANDLE.match(envelope.reply_to):
-            number = int(reply[2]) if reply[2] else None
-            return Answer(reply[1], number, reaction=kind is MessageClass.REACTION)
+    reply = _HANDLE.match(envelope.reply_to or "")
+    if reply and kind in (MessageClass.HUMAN, MessageClass.REACTION):
+        number = int(reply[2]) if reply[2] else None
+        return Answer(reply[1], number, reaction=kind is MessageClass.REACTION)
     return _by_class(kind, None)
 
 

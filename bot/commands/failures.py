@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class CommandFailed(Exception):  # noqa: N818 - the word that callers read
+class CommandFailed(Exception):
     """What happened, where, and the mend. ``exit_code`` as 06-interfaces lists them."""
 
     def __init__(self, text: str, exit_code: int = 1) -> None:

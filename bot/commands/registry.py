@@ -103,7 +103,7 @@ class UsageError(Exception):
         self.usage = usage
 
 
-class HelpWanted(Exception):  # noqa: N818 - not an error: the reader asked for -h
+class HelpWanted(Exception):
     """`-h` stood among the words."""
 
 

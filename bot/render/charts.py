@@ -53,10 +53,23 @@ def draw_readiness(chart: Mapping[str, Any], out: Path) -> None:
             place, len(names), height=0.42, color=look.colour, edgecolor=_PAPER, hatch=look.hatch, linewidth=0
         )
         axes.plot(
-            [-0.04 * most], [place], marker=look.marker, markersize=15, color=look.colour, clip_on=False, linestyle=""
+            [-0.04 * most],
+            [place],
+            marker=look.marker,
+            markersize=15,
+            color=look.colour,
+            clip_on=False,
+            linestyle="",
         )
         axes.text(
-            -0.075 * most, place, group["label"], ha="right", va="center", fontsize=21, color=_INK, parse_math=False
+            -0.075 * most,
+            place,
+            group["label"],
+            ha="right",
+            va="center",
+            fontsize=21,
+            color=_INK,
+            parse_math=False,
         )
         axes.text(
             len(names) + 0.015 * most,
@@ -69,7 +82,14 @@ def draw_readiness(chart: Mapping[str, Any], out: Path) -> None:
             color=look.colour if names else _SOFT,
         )
         axes.text(
-            0.0, place + 0.37, shortened(names), ha="left", va="center", fontsize=15, color=_SOFT, parse_math=False
+            0.0,
+            place + 0.37,
+            shortened(names),
+            ha="left",
+            va="center",
+            fontsize=15,
+            color=_SOFT,
+            parse_math=False,
         )
     axes.set_xlim(0, most * 1.12)
     axes.set_ylim(len(groups) - 0.35, -0.55)

@@ -61,7 +61,12 @@ def facts_of(snapshot: Snapshot) -> Facts:
 
 
 def document(
-    snapshot: Snapshot, last: Facts | None, *, local: datetime, picture: Picture | None, note: str | None = None
+    snapshot: Snapshot,
+    last: Facts | None,
+    *,
+    local: datetime,
+    picture: Picture | None,
+    note: str | None = None,
 ) -> Document:
     """The report, at most 12 lines. ``local`` is the time of the snapshot in the readers' zone, ``note`` a
     line about something that is missing from it (a picture that could not be drawn)."""
@@ -141,7 +146,9 @@ def _verdict(facts: Facts, snapshot: Snapshot) -> Text:
     total = len(facts.groups)
     blocked, failed = len(_names(facts, "blocked")), len(_names(facts, "failed"))
     unknown = len(_names(facts, "unknown"))
-    rest = [f"{n} {label}" for key, label in GROUPS if key not in _ATTENTION and (n := len(_names(facts, key)))]
+    rest = [
+        f"{n} {label}" for key, label in GROUPS if key not in _ATTENTION and (n := len(_names(facts, key)))
+    ]
     paused = "" if snapshot.paused is None else " The fleet is paused."
     tail = (f" Others: {', '.join(rest)}." if rest else "") + paused
     if not total:

@@ -121,7 +121,9 @@ class Reports:
         if target is None:
             return
         local = self._now().astimezone(self._zone)
-        text = f"⚠️ The {report} report of {local:%H:%M} failed (ref {reference}); it is tried again in 15 min."
+        text = (
+            f"⚠️ The {report} report of {local:%H:%M} failed (ref {reference}); it is tried again in 15 min."
+        )
         await self._register.write(
             lambda tx: self._posts.put_all(tx, target, lambda _place: plain(text), dedup=f"{key}:failed")
         )

@@ -87,7 +87,12 @@ def test_the_last_level_has_no_successor() -> None:
             ("🟡", "acknowledged by @ana:hs after 14 s"),
         ),
         (
-            Row(state="resolved", resolved_at=START + timedelta(minutes=42), resolved_by="coder", reason="found it"),
+            Row(
+                state="resolved",
+                resolved_at=START + timedelta(minutes=42),
+                resolved_by="coder",
+                reason="found it",
+            ),
             ("✅", "resolved by coder after 42 min: found it"),
         ),
     ],

@@ -75,7 +75,9 @@ def test_a_persons_message(given: ChatFacts, expected: object) -> None:
 
 @pytest.mark.parametrize("given", [facts("hi"), facts("hi", thread_escalation=3), facts("@coder0 hi")])
 def test_a_viewer_is_told_and_nothing_reaches_a_pane(given: ChatFacts) -> None:
-    viewer = ChatFacts(**{**{f: getattr(given, f) for f in given.__slots__}, "role": Role.VIEWER, "talk": False})
+    viewer = ChatFacts(
+        **{**{f: getattr(given, f) for f in given.__slots__}, "role": Role.VIEWER, "talk": False}
+    )
     decision = judge_chat(viewer)
     assert isinstance(decision, Tell)
     assert "operator" in decision.text
