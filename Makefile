@@ -39,7 +39,7 @@ bench: ## measurements of speed and scale
 	@if test -d benchmarks; then $(PY) -m benchmarks $(ARGS); else echo "no benchmarks in this version"; fi
 
 clean: ## remove what the targets above made (a running demo must be stopped first)
-	@if test -e $(PY) && test -e demo/leftovers.py; then $(PY) -m demo --stop; fi
+	@if test -x $(PY) && test -d .demo; then $(PY) -m demo --stop; fi
 	rm -rf .demo .venv .synapse .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bot.commands.registry import Command, Effect, Role
 
 if TYPE_CHECKING:
+    from bot.commands.context import Caller
     from bot.config import Config
 
 OPERATOR_CLASS = "operator"
@@ -52,3 +53,26 @@ def agent_may(agent_class: str | None, command: Command) -> bool:
     if command.path in _ANY_AGENT:
         return True
     return agent_class == OPERATOR_CLASS and command.path in _OPERATOR_AGENT
+
+
+def refusal(command: Command, caller: Caller, agent_class: str | None) -> str | None:
+    """Why this caller may not run it, in one line; None when it may. ``agent_class`` is that of the agent in
+    whose pane the call was made, as the roster has it."""
+    if caller.surface != "cli" and not command.chat:
+        return f"🔒 `{command.name}` is for the terminal only."
+    if caller.agent is not None:
+        if agent_may(agent_class, command):
+            return None
+        kind = f" (class {agent_class})" if agent_class else ""
+        return f"🔒 `{command.name}` is not for agents; this call came from the pane of {caller.agent}{kind}."
+    if caller.person.startswith("unverified:"):
+        if agent_may(None, command):
+            return None
+        return (
+            f"🔒 `{command.name}` is refused: whether this call came from a fleet pane cannot be told. "
+            "Run it from a login of your own."
+        )
+    if caller.role >= command.role:
+        return None
+    mine = caller.role.name.lower() if caller.role is not Role.NOBODY else "on no list"
+    return f"🔒 `{command.name}` needs {command.role.name.lower()}; you are {mine}."

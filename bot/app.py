@@ -74,7 +74,7 @@ class Bot:
         tenant = roster.latest.tenant_id
         self.connectors: dict[str, Connector] = build_connectors(config, home, utc_now)
         self._rooms = Rooms(config, self.connectors)
-        self._posts = Posts(self._rooms, lambda: str(ULID()))
+        self._posts = Posts(self._rooms, lambda: str(ULID()), home.bot / "attachments")
         self._observer = Observer(home, roster.get, now=utc_now, host=host)
         self._escalations = Escalations(
             register,

@@ -65,10 +65,12 @@ def folded(head: str, body: str, **more: Any) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class Posts:
-    """Writes outbox rows inside the caller's transaction. ``new_id`` gives ULIDs."""
+    """Writes outbox rows inside the caller's transaction. ``new_id`` gives ULIDs, ``attachments`` keeps
+    the files that go along until they are sent."""
 
     rooms: Rooms
     new_id: Callable[[], str]
+    attachments: Path
 
     def put(
         self,
@@ -152,7 +154,13 @@ class Posts:
         from bot.render.matrix import render
 
         rows = []
-        for index, part in enumerate(render(document)):
+        def save(whole: str) -> Path:
+            self.attachments.mkdir(parents=True, exist_ok=True)
+            path = self.attachments / f"{dedup.replace(':', '-')}.txt"
+            path.write_text(whole)
+            return path
+
+        for index, part in enumerate(render(document, save)):
             content = Content(
                 text=part.text,
                 html=part.html,

@@ -29,6 +29,24 @@ class Caller:
     event: str | None = None
     agent: str | None = None
 
+    @property
+    def label(self) -> str:
+        """Who, for the audit: ``matrix:@ana:hs``, ``local:ana``, ``agent:coder0``."""
+        known = ("agent:", "local:", "unverified:")
+        return self.person if self.person.startswith(known) else f"{self.surface}:{self.person}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command would do, before it does it. ``effect`` is one sentence that names what is really
+    touched. ``fingerprint`` changes whenever that sentence would no longer be true. ``wide``: the whole
+    fleet, or for good."""
+
+    effect: str
+    fingerprint: str = ""
+    targets: tuple[str, ...] = ()
+    wide: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -41,4 +59,5 @@ class Context:
     roster: Callable[[], Awaitable[Roster]]
     snapshot: Callable[[], Awaitable[Snapshot]]
     services: Services | None = None
+    prefix: str = "mosaic "  # what stands before a command on this surface
     extra: dict[str, Any] = field(default_factory=dict)

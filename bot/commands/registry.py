@@ -72,6 +72,7 @@ class Command:
     path: tuple[str, ...]  # ("fleet", "ps"); short ones have one word
     summary: str
     handler: str  # "bot.commands.fleet:ps"
+    plan: str | None = None  # what it would do, as a Plan; every DANGEROUS one has it
     role: Role = Role.VIEWER
     effect: Effect = Effect.READ
     needs: Needs = Needs.BOT
@@ -79,6 +80,7 @@ class Command:
     examples: tuple[str, ...] = ()  # without prefix: "fleet ps --class code"
     aliases: tuple[tuple[str, ...], ...] = ()
     chat: bool = True  # False: terminal only
+    hidden: bool = False  # not in the overview (it has a better known twin)
 
     @property
     def name(self) -> str:
@@ -90,9 +92,14 @@ Handler = Callable[["Context", dict[str, Any]], Awaitable["Document"]]
 
 def load_handler(command: Command) -> Handler:
     """Import the named function."""
-    module, _, function = command.handler.partition(":")
-    loaded: Handler = getattr(importlib.import_module(module), function)
+    loaded: Handler = load_named(command.handler)
     return loaded
+
+
+def load_named(name: str) -> Any:
+    """`module:function` → the function."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 class UsageError(Exception):
@@ -110,16 +117,17 @@ class HelpWanted(Exception):
 def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
     """Words after the command's path → its arguments by name. Raises UsageError or HelpWanted.
 
-    Every READ command takes ``--json``; every other takes ``--dry-run`` and ``--yes``.
+    Every command takes ``--json``; every acting one takes ``--dry-run`` and ``--yes``.
     """
     import click
 
     built = _click(command)
     try:
         # standalone machinery of click (printing, exiting) is not used: only its parser
-        context = built.make_context(command.name, list(words))
+        context = built.make_context(command.name, _settled(words))
     except click.UsageError as problem:
-        raise UsageError(problem.format_message(), usage(command)) from problem
+        text = " ".join(problem.format_message().split())
+        raise UsageError(text[:1].lower() + text[1:], usage(command)) from problem
     values: dict[str, Any] = dict(context.params)
     if values.pop("help", False):
         raise HelpWanted
@@ -145,6 +153,13 @@ def usage(command: Command) -> str:
     return " ".join(parts)
 
 
+def _settled(words: Sequence[str]) -> list[str]:
+    """`--json` alone takes no word after it (its value stands behind `=`); what follows `--` is text."""
+    given = list(words)
+    end = given.index("--") if "--" in given else len(given)
+    return [("--json=full" if word == "--json" and n < end else word) for n, word in enumerate(given)]
+
+
 def _click(command: Command) -> Any:
     import click
 
@@ -162,9 +177,8 @@ def _click(command: Command) -> Any:
             declared.append(click.Argument([p.name], nargs=-1, type=click.STRING, required=False))
         else:
             declared.append(click.Argument([p.name], type=_type(p), required=False, default=p.default))
-    if command.effect is Effect.READ:
-        declared.append(click.Option(["--json", "json"], is_flag=False, flag_value="full", default=None))
-    else:
+    declared.append(click.Option(["--json", "json"], type=click.Choice(["full", "compat"]), default=None))
+    if command.effect is not Effect.READ:
         declared.append(click.Option(["--dry-run", "dry_run"], is_flag=True))
         declared.append(click.Option(["--yes", "yes"], is_flag=True))
     return click.Command(command.name, params=declared, add_help_option=False)

@@ -1,7 +1,7 @@
 """Pictures of reports: `python -m bot.render.charts OUT.png`, the chart as JSON on stdin.
 
-A program of its own, run for one picture: matplotlib stays out of the bot. Opaque, one look for light and dark
-clients, and every group has a shape and a pattern besides its colour.
+A program of its own, run for one picture: matplotlib stays out of the bot. Opaque, one look for light and
+dark clients, and every group has a shape and a pattern besides its colour.
 """
 
 from __future__ import annotations

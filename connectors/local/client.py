@@ -1,4 +1,4 @@
-"""`mosaic chat` without a terminal of its own: one line in, one JSON fact a line out; or one message and its answers."""
+"""`mosaic chat`: lines in and JSON facts out, or one message and its answers; the terminal's face is `ui`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import orjson
 
 from connectors.local.link import Link, NoBot, Refused
-from connectors.local.words import HELP, is_final, understand
+from connectors.local.words import HELP, is_final, shown, understand
 
 LINGER_S = 1.0  # after the answer: what belongs to it (a file, a second part) follows at once
 AFTER_INPUT_S = 10.0  # how long an ended input still waits for the answer to its last line
@@ -73,7 +73,7 @@ async def _one(link: Link, room: str, message: str, wait_s: float | None, out: T
         if fact is None:
             break
         if fact.get("room") == room and fact.get("event") != "typing" and fact.get("id") != ref:
-            _write(out, fact)
+            _tell(out, fact, room)
             answered = answered or is_final(fact, message, ref)
     if not answered:
         err.write(f"No answer within {wait_s:g} s.\n")
@@ -87,6 +87,14 @@ async def _next(facts: AsyncIterator[dict[str, Any]], limit_s: float) -> dict[st
             return await anext(facts, None)
     except TimeoutError:
         return None
+
+
+def _tell(out: TextIO, fact: dict[str, Any], room: str) -> None:
+    """For eyes where there are eyes, else JSON."""
+    if not out.isatty():
+        _write(out, fact)
+    elif (text := shown(fact, room)) is not None:
+        out.write(text + "\n")
 
 
 def _write(out: TextIO, fact: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`mosaic chat` in a terminal: what happens scrolls above one prompt; Tab completes commands, rooms and verbs."""
+"""`mosaic chat` in a terminal: what happens scrolls above the prompt, Tab completes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ HELP = (
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """One line as a request: ``op`` of the surface, or ``room`` | ``quit`` | ``help`` | ``wrong`` | ``nothing``."""
+    """One line as a request: an op of the surface, or room | quit | help | wrong | nothing."""
 
     op: str
     fields: Mapping[str, Any] = field(default_factory=dict)

@@ -96,7 +96,7 @@ def _row(data: bytes, at: int) -> tuple[list[str] | None, int]:
     fields: list[str] = []
     for _ in _FIELDS:
         end = data.find(b"\t", at)
-        if end < 0:
+        if end < 0 or b"\n" in data[at:end]:  # none of these fields can hold one: the row is cut
             return None, _next_row(data, start)
         fields.append(data[at:end].decode("utf-8", "replace"))
         at = end + 1

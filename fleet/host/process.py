@@ -9,6 +9,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_PIPE_LIMIT_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -42,8 +44,11 @@ async def run_program(
 ) -> Finished:
     """Run ``argv`` with its output collected. After ``timeout_s`` seconds, or when the calling task is
     cancelled, its whole process group is killed. Raises nothing but CancelledError."""
+    loop = asyncio.get_running_loop()
     try:
-        process = await asyncio.create_subprocess_exec(
+        # What create_subprocess_exec does, but with the transport in hand, see _kill().
+        transport, protocol = await loop.subprocess_exec(
+            lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=_PIPE_LIMIT_BYTES, loop=loop),
             *argv,
             stdin=asyncio.subprocess.DEVNULL if input is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -55,21 +60,23 @@ async def run_program(
         return Finished(None, problem=f"{argv[0]} is not installed")
     except (OSError, ValueError) as problem:
         return Finished(None, problem=f"{argv[0]} cannot be started ({problem})")
+    process = asyncio.subprocess.Process(transport, protocol, loop)
     try:
         async with asyncio.timeout(timeout_s):
             out, err = await process.communicate(input)
     except TimeoutError:
-        await _kill(process)
+        _kill(transport)
         return Finished(None, problem=f"timeout after {timeout_s:g} s")
     except asyncio.CancelledError:
-        await _kill(process)
+        _kill(transport)
         raise
     return Finished(process.returncode, out, err)
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(2):
-            await process.wait()
+def _kill(transport: asyncio.SubprocessTransport) -> None:
+    """End the group and let go of its pipes. Waiting for them to close could take for ever: a tmux client
+    hands its own to the server, and a server that hangs keeps them. The loop reaps the process."""
+    if transport.get_returncode() is None:  # else its number may be another's by now
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+    transport.close()

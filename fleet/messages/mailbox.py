@@ -9,7 +9,7 @@ the *mark* (`.typing`), durable before the first keystroke, and the *result*, on
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +30,6 @@ class Mark:
     ts: datetime
     offset: int | None = None
     attempt: int = 1
-    stage: str = "paste"
 
 
 def put(folder: Path, envelope: Envelope) -> bool:
@@ -76,7 +75,14 @@ def is_settled(folder: Path, envelope_id: str) -> bool:
 
 def mark(folder: Path, envelope_id: str, mark: Mark) -> None:
     """Write the mark; it survives a power loss from here on."""
-    fields = asdict(mark) | {"ts": mark.ts.astimezone(UTC).isoformat()}
+    fields = {
+        "v": 1,
+        "pane": mark.pane_id,
+        "pid": mark.pane_pid,
+        "ts": mark.ts.astimezone(UTC).isoformat(),
+        "offset": mark.offset,
+        "attempt": mark.attempt,
+    }
     write_atomic(_mark_path(folder, envelope_id), json.dumps(fields).encode(), durable=True)
 
 
@@ -91,12 +97,11 @@ def read_mark(folder: Path, envelope_id: str) -> Mark | None:
         raw = json.loads(data)
         offset = raw.get("offset")
         return Mark(
-            pane_id=str(raw["pane_id"]),
-            pane_pid=int(raw["pane_pid"]),
+            pane_id=str(raw["pane"]),
+            pane_pid=int(raw["pid"]),
             ts=datetime.fromisoformat(raw["ts"]),
             offset=None if offset is None else int(offset),
             attempt=int(raw.get("attempt", 1)),
-            stage=str(raw.get("stage", "paste")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Mark(pane_id="", pane_pid=0, ts=datetime.fromtimestamp(0, UTC))

@@ -59,6 +59,7 @@ class Observer:
         roster: RosterSource,
         *,
         host: str | None = None,
+        timeout_s: float = READ_LIMIT_S,
         now: Callable[[], datetime] = utc_now,
         on_problem: Callable[[str], None] = lambda _text: None,
         on_snapshot: Callable[[Snapshot], None] = lambda _snapshot: None,
@@ -66,6 +67,7 @@ class Observer:
         self.home = home
         self._roster = roster
         self.host = host or this_host()
+        self._timeout_s = timeout_s
         self._clock = now
         self._on_problem = on_problem
         self._on_snapshot = on_snapshot
@@ -140,7 +142,7 @@ class Observer:
     async def _read(self) -> None:
         roster = await self._current_roster()
         now = self._clock()
-        fresh = await gather(self.home, roster, now=now, host=self.host)
+        fresh = await gather(self.home, roster, now=now, host=self.host, timeout_s=self._timeout_s)
         self._sources, self._fails = remember(self._sources, fresh, self._fails)
         self._known = roster
 

@@ -86,15 +86,15 @@ def _agent_name(at: text.KeyPath, values: dict[str, Any]) -> str | None:
 
 def _say(error: ErrorDetails, at: text.KeyPath) -> tuple[str, str]:
     """The error in our words, and the mend."""
-    kind, given = error["type"], error["input"]
+    kind, given = error["type"], _shown(error["input"])
     last = str(at[-1]) if at else ""
     if kind == "missing":
         return "is missing", f"Add `{last}:`."
     if kind == "literal_error":
         known = tuple(word.strip("'") for word in _expected(error).replace(" or ", ", ").split(", "))
-        return f"`{given}` is not one of {', '.join(known)}", did_you_mean(str(given), known)
+        return f"`{given}` is not one of {', '.join(known)}", did_you_mean(given, known)
     if kind == "string_type":
-        return f"`{given}` is read as a {_kind(given)}, but text is wanted", "Put it in quotes."
+        return f"`{given}` is read as a {_kind(error['input'])}, but text is wanted", "Put it in quotes."
     if kind == "bool_type":
         return f"`{given}` is not true or false", "Write true or false, without quotes."
     if kind in {"model_type", "dict_type", "model_attributes_type"}:
@@ -108,6 +108,11 @@ def _say(error: ErrorDetails, at: text.KeyPath) -> tuple[str, str]:
     if kind == "value_error":
         return str(error["msg"]).removeprefix("Value error, "), ""
     return str(error["msg"]), ""
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _expected(error: ErrorDetails) -> str:

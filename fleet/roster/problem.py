@@ -22,7 +22,8 @@ class Problem:
     def __str__(self) -> str:
         place = " ".join(part for part in (f"line {self.line}" if self.line else "", self.key) if part)
         said = f"{place}: {self.text}" if place else self.text
-        return f"{said}. {self.mend}" if self.mend else f"{said}."
+        whole = f"{said}. {self.mend}" if self.mend else f"{said}."
+        return "".join(char if char.isprintable() else "?" for char in whole)  # values may hold anything
 
 
 class RosterError(Exception):

@@ -109,8 +109,13 @@ def test_an_ended_program_in_an_open_pane_is_not_ready_for_anything() -> None:
 
 @pytest.mark.parametrize(
     ("text", "given_s", "meant"),
-    [("120", None, 120), ("0", None, 300), ("x", None, 300), ("-5", None, 300), ("1.5", None, 300)]
-    + [("", None, 300), ("120", 60.0, 60), ("120", math.nan, 120), ("120", math.inf, 120)],
+    [
+        ("120", None, 120),
+        *((nonsense, None, 300) for nonsense in ("0", "x", "-5", "1.5", "")),
+        ("120", 60.0, 60),
+        ("120", math.nan, 120),
+        ("120", math.inf, 120),
+    ],
 )
 def test_the_threshold(text: str, given_s: float | None, meant: float) -> None:
     assert idle_threshold_s({"MOSAIC_HEARTBEAT_IDLE_THRESHOLD": text}, given_s) == meant

@@ -116,6 +116,7 @@ def test_keys_of_one_s_own_and_empty_keys_are_left_alone() -> None:
 
 
 MISTAKES = [
+    ('agents:\n  - {name: "a\\nb", runtime: pi}\n', 4, "agents[0].name", "small letters"),
     ("agents:\n  - {name: a, runtme: pi}\n", 4, "agents[0].runtme", "runtime"),
     ("agent:\n  - {name: a}\n", 3, "agent", "agents"),
     ("tmux: {socket: x}\nagents: []\n", 3, "tmux.socket", "socket_name"),
@@ -151,7 +152,8 @@ def test_a_mistake_names_line_key_and_mend(text: str, line: int, key: str, mend:
 
 
 def test_two_orchestrators_are_named_also_when_one_is_a_planner() -> None:
-    rows = "agents:\n  - {name: a, class: orchestrator, runtime: pi}\n  - {name: b, class: planner, runtime: pi}\n"
+    rows = "agents:\n  - {name: a, class: orchestrator, runtime: pi}\n"
+    rows += "  - {name: b, class: planner, runtime: pi}\n"
     ((line, key, said),) = mistakes(HEAD + rows)
     assert (line, key) == (5, "agents[1].class")
     assert all(word in said for word in ("`a`", "`b`", "planner"))
@@ -222,7 +224,9 @@ def test_the_library_has_fourteen_classes() -> None:
     st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda t: (HEAD + "agents:\n" + t).encode()))
 )
 def test_no_bytes_make_it_raise_anything_else(data: bytes) -> None:
+    said = ""
     try:
-        assert isinstance(parse_roster(data, FILE), Roster)
+        parse_roster(data, FILE)
     except RosterError as problem:
-        assert "\n" not in str(problem).strip()
+        said = str(problem)
+    assert "\n" not in said

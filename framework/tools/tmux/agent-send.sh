@@ -18,7 +18,7 @@
 # What is delivered: [<host>:<src> -> <host>:<dst> class=<c>] message. To answer, swap the two labels.
 # Exit: 0 delivered or queued · 1 target not found · 2 still a draft in the prompt · 3 usage
 set -u
-here=$(cd -- "${BASH_SOURCE[0]%/*}" 2>/dev/null && pwd -P)
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 for part in common paste mailbox address remote; do
   # shellcheck disable=SC1090  # each part is checked by itself
   . "$here/lib/$part.sh" || exit 3
@@ -47,7 +47,7 @@ while (($#)); do
     -v) verbose=1 && shift && continue ;;
     --class=*) value=${option#--class=} option=-C && shift ;;
     --class | -[LHnsmfCSr])
-      [ "$option" != --class ] && [ "$option" != -C ] || { option=-C && (($# > 1)) || fail 3 '--class requires a value'; }
+      case $option in --class | -C) option=-C && if (($# < 2)); then fail 3 '--class requires a value'; fi ;; esac
       (($# > 1)) || fail 3 "$option requires a value" usage
       value=$2 && shift 2
       ;;
@@ -63,7 +63,10 @@ while (($#)); do
     -f) file=$value ;;
     -S) source=$value ;;
     -r) retries=$value ;;
-    -C) class=$value && [ -n "$class" ] || fail 3 '--class requires a value' ;;
+    -C)
+      class=$value
+      [ -n "$class" ] || fail 3 '--class requires a value'
+      ;;
   esac
 done
 

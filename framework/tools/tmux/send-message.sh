@@ -13,7 +13,7 @@
 # Exit: 0 delivered · 1 target not found · 2 still a draft in the prompt · 3 usage
 # A leading / ! # @ gets a space before it, because a program would take it as a command of its own.
 set -u
-here=$(cd -- "${BASH_SOURCE[0]%/*}" 2>/dev/null && pwd -P)
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source-path=SCRIPTDIR source=lib/common.sh
 . "$here/lib/common.sh"
 # shellcheck source-path=SCRIPTDIR source=lib/paste.sh
@@ -45,8 +45,10 @@ while (($#)); do
     -L) socket=$2 ;;
     -t) target=$2 ;;
     -m) text=$2 have_text=1 ;;
-    -b) text=$(printf '%s' "$2" | base64 -d 2>/dev/null && printf x) && have_text=1 || fail 3 "-b is not base64"
-      text=${text%x} ;;
+    -b)
+      text=$(printf '%s' "$2" | base64 -d 2>/dev/null && printf x) || fail 3 '-b is not base64'
+      text=${text%x} have_text=1
+      ;;
     -r) retries=$2 ;;
   esac
   shift 2

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # names in capitals are results for the caller
 # Shared by the send tools and the launcher: where things lie, tmux, ids, JSON, atomic files.
 # Needs bash, coreutils, util-linux flock and tmux, nothing else.
 
@@ -11,7 +11,7 @@ MF_CALLER_TMUX=${TMUX:-}
 MF_CALLER_PANE=${TMUX_PANE:-}
 unset TMUX TMUX_PANE
 
-MF_LIB=$(cd -- "${BASH_SOURCE[0]%/*}" && pwd -P)
+MF_LIB=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 MF_LIMIT=1048576 # bytes of one message
 
 if [ -z "${MOSAIC_HOME:-}" ]; then

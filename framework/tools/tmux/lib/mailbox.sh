@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # names in capitals are results for the caller
 # The mailbox of a roster agent: put a message, wait for its verdict, and, where no node lives, deliver.
 
 mf_field() { # JSON KEY: a plain string or word; status 1 when absent or not plain (then it is the node's)

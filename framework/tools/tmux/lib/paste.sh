@@ -1,14 +1,15 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # names in capitals are results for the caller
 # Text into a pane: made harmless, pasted under guards that tmux itself judges, entered, looked after.
 
 # Control characters, terminal sequences and direction tricks do not reach a pane (C0 except tab and line
 # feed, DEL, C1). A leading character that the program takes as its own command gets a space before it.
 mf_clean() { # TEXT → MF_CLEAN
   local s=$1 code char
-  local csi=$'\e''\[[0-?]*[ -/]*[@-~]' osc=$'\e''\][^'$'\a\e'']*('$'\a''|'$'\e''\\)?' c1=$'\u009b''[0-?]*[ -/]*[@-~]'
+  local csi=$'(\e\\[|\u009b)''[0-?]*[ -/]*[@-~]' esc=$'\e''[ -/]*[0-~]'
+  local osc=$'(\e''[]PX^_]|'$'[\u0090\u0098\u009d\u009e\u009f]'')[^'$'\a\e\u009c'']*('$'\a|\e\\\\''|'$'\u009c'')'
   s=${s//$'\r\n'/$'\n'}
   s=${s//$'\r'/$'\n'}
-  while [[ $s =~ $csi ]] || [[ $s =~ $osc ]] || [[ $s =~ $c1 ]]; do s=${s//"${BASH_REMATCH[0]}"/}; done
+  while [[ $s =~ $osc || $s =~ $csi || $s =~ $esc ]]; do s=${s//"${BASH_REMATCH[0]}"/}; done
   s=${s//[$'\x01'-$'\x08'$'\x0b'-$'\x1f'$'\x7f']/}
   s=${s//[$'\u0080'-$'\u009f']/}
   if [[ $s == *[$'\u061c\u200e\u200f'$'\u202a'-$'\u202e'$'\u2066'-$'\u2069']* ]]; then
