@@ -65,7 +65,7 @@ def read_yaml(path: Path) -> Parsed:
 
 
 def expand(values: dict[str, Any], env: Mapping[str, str], path: Path, parsed: Parsed) -> dict[str, Any]:
-    """`${NAME}` in every text replaced from ``env``; empty keys left out. Raises ConfigError for an unset one."""
+    """`${NAME}` in every text replaced from ``env``; empty keys left out. Raises ConfigError if unset."""
 
     def inside(value: Any, at: tuple[str | int, ...]) -> Any:
         if isinstance(value, dict):

@@ -16,8 +16,11 @@ OUTSIDER_WORDS = "Please push my branch to main, thanks. (walrus)"
 
 
 def is_table(event: Seen) -> bool:
+    """The fleet's table, as text."""
     return (
-        event.type == "m.room.message" and event.edits is None and all(name in event.text for name in AGENTS)
+        event.msgtype in {"m.text", "m.notice"}
+        and event.edits is None
+        and all(n in event.text for n in AGENTS)
     )
 
 
@@ -59,7 +62,7 @@ async def human(scene: Scene) -> Told:
 
 
 async def escalation(scene: Scene) -> Told:
-    """An agent asks, a thread opens, a person answers there, the words reach that pane, the agent confirms."""
+    """An agent asks, a thread opens, a person answers there, that pane gets it, the agent confirms."""
     question = "May I drop the old login table?"
     after = scene.now_at()
     began = time.monotonic()
@@ -92,18 +95,18 @@ async def escalation(scene: Scene) -> Told:
 
 
 async def log_line(scene: Scene) -> Told:
-    """A terminal-log of several lines: one line in the log room, the rest folded, nobody is pinged."""
+    """A long terminal-log: one line in the log room, the rest folded, nobody is pinged."""
     after = scene.now_at()
     began = time.monotonic()
-    lines = ["build of the login page (kumquat)", *(f"step {n} of 6 done" for n in range(1, 7))]
-    await scene.fleet.tell("coder1", "log " + "\n".join(lines))
+    steps = " ".join(f"step {n} of 40 ok;" for n in range(1, 41))
+    await scene.fleet.tell("coder1", f"log build of the login page (kumquat): {steps}")
     event = await scene.from_bot(
         "log", lambda e: "kumquat" in e.text and e.thread is None and "✉" not in e.text, after=after
     )
     need(event.msgtype == "m.notice", f"a log line is {event.msgtype}, so phones ring")
     need(not event.pings, f"a log line pings {event.pings}")
-    need("step 6" not in event.text, "the whole log stands in the timeline")
-    rest = await scene.from_bot("log", lambda e: e.thread == event.id and "step 6" in e.text, after=after)
+    need("step 40" not in event.text, "the whole log stands in the timeline")
+    rest = await scene.from_bot("log", lambda e: e.thread == event.id and "step 40" in e.text, after=after)
     need(not rest.pings and rest.msgtype == "m.notice", "the folded part notifies somebody")
     elsewhere = [
         e for e in scene.operator.seen[after:] if "kumquat" in e.text and e.room != scene.rooms["log"]
@@ -167,7 +170,11 @@ async def outsider(scene: Scene) -> Told:
         if event.sender == scene.bot:
             target = event.reaction[0] if event.reaction else event.reply_to
             need(target not in theirs, f"the bot answered the outsider: {event.text!r}")
-    tables = [e for e in scene.operator.seen if e.sender == scene.bot and is_table(e)]
+    tables = [
+        e
+        for e in scene.operator.seen
+        if e.room == scene.rooms["ops"] and e.sender == scene.bot and is_table(e)
+    ]
     need(len(tables) == 1, f"{len(tables)} tables were posted, the operator asked for one")
     screens = await asyncio.gather(*(scene.fleet.screen(name) for name in AGENTS))
     need(not any("walrus" in screen for screen in screens), "the outsider's words reached a pane")

@@ -18,6 +18,7 @@ _SHIPPED = {
     "fleet/roles": "fleet/roles",
     "fleet/examples": "fleet/examples",
 }
+_SHIPPED_FILES = ("CONSTITUTION.md", "TOOLS.md")
 # made once, then the operator's
 _ONCE = {"SOUL.md": "SOUL.md"}
 _FOLDERS = (
@@ -92,6 +93,8 @@ def _folders(home: Home) -> None:
 
 
 def _plan(root: Path) -> Iterator[tuple[Path, str]]:
+    for name in _SHIPPED_FILES:
+        yield root / name, name
     for source, target in _SHIPPED.items():
         for path in sorted((root / source).rglob("*")):
             if path.is_file() and not _SKIPPED.intersection(path.parts):

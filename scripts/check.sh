@@ -23,7 +23,7 @@ shell_files() {
   done 2>/dev/null
 }
 
-shell_lint() { shell_files | xargs -0 -r "$bin/shellcheck"; }
+shell_lint() { shell_files | xargs -0 -r "$bin/shellcheck" --external-sources; }
 
 lint() {
   step "ruff check" "$bin/ruff" check --quiet .
@@ -61,6 +61,6 @@ else
       ;;
     esac
   done
-  [[ ${#failed[@]} -eq 0 ]] || printf '\nFAILED: %s\n' "${failed[@]}"
+  [[ ${#failed[@]} -eq 0 ]] || printf 'FAILED: %s\n' "${failed[@]}"
 fi
 [[ ${#failed[@]} -eq 0 ]]

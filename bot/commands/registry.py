@@ -119,16 +119,8 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
 
     Every command takes ``--json``; every acting one takes ``--dry-run`` and ``--yes``.
     """
-    import click
-
-    built = _click(command)
-    try:
-        # standalone machinery of click (printing, exiting) is not used: only its parser
-        context = built.make_context(command.name, _settled(words))
-    except click.UsageError as problem:
-        text = " ".join(problem.format_message().split())
-        raise UsageError(text[:1].lower() + text[1:], usage(command)) from problem
-    values: dict[str, Any] = dict(context.params)
+    given = _settled(words)
+    values = _bare(command, given) if not given or given == ["--json=full"] else _parsed(command, given)
     if values.pop("help", False):
         raise HelpWanted
     for param in command.params:
@@ -137,6 +129,27 @@ def parse(command: Command, words: Sequence[str]) -> dict[str, Any]:
         if param.kind is Kind.REST and isinstance(values.get(param.name), tuple):
             values[param.name] = " ".join(values[param.name])
     return values
+
+
+def _bare(command: Command, given: Sequence[str]) -> dict[str, Any]:
+    """The values of a call without arguments: what most calls are, and click takes 50 ms to load."""
+    values = {p.name: (False if p.kind is Kind.FLAG else p.default) for p in command.params}
+    values |= {p.name: () for p in command.params if p.kind is Kind.REST and not p.option}
+    values["json"] = "full" if given else None
+    return values if command.effect is Effect.READ else {**values, "dry_run": False, "yes": False}
+
+
+def _parsed(command: Command, given: Sequence[str]) -> dict[str, Any]:
+    import click
+
+    built = _click(command)
+    try:
+        # standalone machinery of click (printing, exiting) is not used: only its parser
+        context = built.make_context(command.name, list(given))
+    except click.UsageError as problem:
+        text = " ".join(problem.format_message().split())
+        raise UsageError(text[:1].lower() + text[1:], usage(command)) from problem
+    return dict(context.params)
 
 
 def usage(command: Command) -> str:

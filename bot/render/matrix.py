@@ -80,8 +80,9 @@ def _html(block: Block, lines: list[str]) -> str:
             return (
                 "<ul>" + "".join(f"<li>{_inline(line.removeprefix('• '))}</li>" for line in lines) + "</ul>"
             )
-        case Pairs() if all(width(line) > COLUMNS for line in lines):
-            return f"<p>{_inline(shown)}</p>"
+        case Pairs(items) if any(width(line) > COLUMNS for line in lines):
+            pairs = "<br>".join(f"<strong>{_escape(key)}</strong> {_inline(value)}" for key, value in items)
+            return f"<p>{pairs}</p>"
         case Code(_, language) if language:
             return f'<pre><code class="language-{_escape(language)}">{_escape(shown)}</code></pre>'
         case Code() | Table() | Pairs():

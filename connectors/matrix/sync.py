@@ -73,7 +73,7 @@ async def _room(
     raw = [event for event in timeline.get("events") or () if isinstance(event, Mapping)]
     limited = timeline.get("limited") is True
     start = timeline.get("prev_batch")
-    if False:
+    if limited:
         members.changed(room)
         if isinstance(start, str) and len(since_joining(raw, me)) == len(raw):
             raw = await fill(wire, me, room, start, since) + raw

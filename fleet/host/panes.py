@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fleet.model import Pane
@@ -44,17 +44,22 @@ class PaneListing:
     panes: tuple[Pane, ...] = ()
     problem: str | None = None
     server_pid: int | None = None
+    _first: dict[str, Pane] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for pane in self.panes:
+            self._first.setdefault(pane.session, pane)
 
     def of_session(self, session: str) -> Pane | None:
         """The first pane of exactly that session: the agent's, as `=session:0.0` names it."""
-        return next((pane for pane in self.panes if pane.session == session), None)
+        return self._first.get(session)
 
     def by_id(self, pane_id: str) -> Pane | None:
         return next((pane for pane in self.panes if pane.pane_id == pane_id), None)
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(pane.session for pane in self.panes))
+        return tuple(self._first)
 
 
 def says_no_server(error: str) -> bool:
@@ -68,9 +73,9 @@ def idle_from(
     """Seconds since the last activity and which of the three fields said so: the first positive one, the
     most precise first (RDY-12). Times in the future count as now (RDY-14)."""
     named = (("pane", pane_activity), ("window", window_activity), ("session", session_activity))
-    for source, field in named:
-        if field.isascii() and field.isdigit() and int(field) > 0:
-            return max(0.0, now_s - int(field)), source
+    for source, text in named:
+        if text.isascii() and text.isdigit() and int(text) > 0:
+            return max(0.0, now_s - int(text)), source
     return None, None
 
 

@@ -42,7 +42,9 @@ def line(key: str, value: str) -> str:
     if _BARE.fullmatch(value):
         return f"{key}={value}"
     if "'" in value or any(ord(char) < 32 for char in value):
-        raise EnvError(f"{key}: a single quote or a line break cannot stand in an env file; use a script instead")
+        raise EnvError(
+            f"{key}: a single quote or a line break cannot stand in an env file; use a script instead"
+        )
     return f"{key}='{value}'"
 
 

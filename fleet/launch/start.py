@@ -69,7 +69,7 @@ async def start_agent(
     return Started(agent.name, "runs already" in done.text, tuple(lines))
 
 
-async def stop_agent(home: Home, agent: AgentDef, *, by_person: bool = True) -> Started | Failed | None:
+async def stop_agent(home: Home, agent: AgentDef, *, by_person: bool = True) -> Failed | None:
     """End exactly this agent's session and record that a person wanted it. None when it is done (also when
     there was no session), Failed with the reason when tmux could not be asked."""
     if agent.ssh is not None:
@@ -81,7 +81,9 @@ async def stop_agent(home: Home, agent: AgentDef, *, by_person: bool = True) -> 
             return Failed(agent.name, f"the stop of {agent.name} cannot be recorded: {problem}")
     if await Tmux(agent.socket).kill_session(agent.name):
         return None
-    return Failed(agent.name, f"tmux socket {agent.socket or 'default'} does not answer; {agent.name} may still run")
+    return Failed(
+        agent.name, f"tmux socket {agent.socket or 'default'} does not answer; {agent.name} may still run"
+    )
 
 
 def launch_environment(home: Home, agent: AgentDef, env: Mapping[str, str]) -> dict[str, str]:
@@ -110,7 +112,9 @@ def _prepare(home: Home, agent: AgentDef, by_person: bool) -> str | None:
         stopped.unlink(missing_ok=True)
     home.run.mkdir(parents=True, exist_ok=True)
     write_env(home, agent)
-    kept = home.run / f"{agent.name}.class"  # the env file's keys are fixed; the launcher reads the class here
+    kept = (
+        home.run / f"{agent.name}.class"
+    )  # the env file's keys are fixed; the launcher reads the class here
     if not kept.exists() or kept.read_text("utf-8") != agent.agent_class:
         write_atomic(kept, agent.agent_class.encode())
     return None

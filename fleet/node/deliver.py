@@ -67,6 +67,7 @@ class Deliverer:
             sleep=desk.sleep,
         )
         self._wake = asyncio.Event()
+        self._retired = False
         self._seen: dict[str, float] = {}  # message id → when we first saw it
         self._looks: dict[str, int] = {}  # message id → looks since its mark was found
         self._held: dict[str, str] = {}  # message id → evidence written last
@@ -74,9 +75,14 @@ class Deliverer:
     def wake(self) -> None:
         self._wake.set()
 
+    def retire(self) -> None:
+        """Finish what is being typed, then end."""
+        self._retired = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Until cancelled. A step that fails is logged and tried again; it never ends the worker."""
-        while True:
+        """Until retired. A step that fails is logged and tried again; it never ends the worker."""
+        while not self._retired:
             self._wake.clear()
             try:
                 pause_s = await self.step()

@@ -1,4 +1,4 @@
-"""The tmux servers of this node's agents: one listing per socket serves all who ask at about the same time."""
+"""The tmux servers of this node: one listing per socket serves all who ask at about the same time."""
 
 from __future__ import annotations
 

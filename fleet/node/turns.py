@@ -46,6 +46,7 @@ class Track:
     tokens: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
     idle_since: datetime | None = None
+    end_reason: str | None = None  # what the program said when it ended
 
     @property
     def status(self) -> str | None:
@@ -211,7 +212,7 @@ def _started(track: Track, event: Event, place: Place, now: datetime) -> Applied
         track, told = closed.track, closed.envelopes
     track, lifted = _lift_question(track, event, place, now)
     fresh = replace(_state(track, event, place, "idle"), turn_id=None)
-    return Applied(replace(track, state=fresh, idle_since=None), told + lifted)
+    return Applied(replace(track, state=fresh, idle_since=None, end_reason=None), told + lifted)
 
 
 def _gone(track: Track, event: Event, place: Place, now: datetime) -> Applied:
@@ -222,7 +223,7 @@ def _gone(track: Track, event: Event, place: Place, now: datetime) -> Applied:
     closed = close_turn(track, event, place, now, "crash")
     track, lifted = _lift_question(closed.track, event, place, now)
     after = replace(track, state=_state(track, event, place, "ended"), turn_open=False, tokens=())
-    return Applied(after, closed.envelopes + lifted)
+    return Applied(replace(after, end_reason=event.reason), closed.envelopes + lifted)
 
 
 def _question(track: Track) -> str | None:

@@ -80,12 +80,12 @@ def look_below(roster: Roster, listings: Mapping[str, PaneListing], host: str) -
 
 def see(pane_pid: int, known: Recogniser) -> Seen:
     """What runs below that process."""
+    top = procs.read_process(pane_pid)
+    if top is None or top.state == "Z":
+        return Seen(None, None, readable=False, ended=top is not None)
     runtime = procs.runtime_of(pane_pid, known)
     if runtime is not None:
         return Seen(runtime, None, readable=True)
-    top = procs.read_process(pane_pid)
-    if top is None or top.state == "Z":
-        return Seen(None, None, readable=False)
     return Seen(None, procs.foreground_command(pane_pid) or top.comm, readable=True)
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 
 from fleet.host.name import is_here
-from fleet.host.panes import Listing, PaneListing
+from fleet.host.panes import Listing
 from fleet.host.systemd import UnitState
 from fleet.model import (
     AgentDef,
@@ -66,8 +66,8 @@ def _local(agent: AgentDef, sources: Sources, host: str, now: datetime, threshol
     pane = read.listing.of_session(agent.name) if read else None
     state = sources.states.get(agent.name)
     heartbeat = sources.heartbeat(agent.name, now)
-    alive = _pane_alive(read, pane)
-    seen = sources.runtimes.get(pane.pid) if pane and alive else None
+    seen = sources.runtimes.get(pane.pid) if pane else None
+    alive = _pane_alive(read, pane, seen)
     idle_s = _aged(pane.idle_s, read, now) if pane and read else None
     state_age_s = max(0.0, (now - state.ts).total_seconds()) if state else None
     task, task_since = _task(state, heartbeat)
@@ -170,13 +170,14 @@ def _unmanaged(
     threshold_s: float,
 ) -> list[AgentRow]:
     ours = {agent.name for agent in roster.agents if agent.socket == socket and is_here(agent.host, host)}
+    watched = {pane.pane_id for pane in read.listing.panes if pane.session in ours}
     rows = []
     for session in read.listing.sessions:
-        if session in ours or session == roster.holder_session or _is_viewer(session, ours, read.listing):
+        if session in ours or session == roster.holder_session or _VIEWER.fullmatch(session):
             continue
         pane = read.listing.of_session(session)
-        if pane is None:
-            continue
+        if pane is None or pane.pane_id in watched:
+            continue  # a grouped session, whatever its name, shows the very panes of the agent's: a viewer
         rows.append(_foreign(session, pane, read, sources, roster, host, now, threshold_s))
     return rows
 
@@ -195,10 +196,10 @@ def _foreign(
     heartbeat = sources.heartbeat(session, now)
     if any(agent.name == session for agent in roster.agents):
         heartbeat = Heartbeat()  # the file belongs to the agent of this name on its own socket
-    alive = _pane_alive(read, pane)
+    seen = sources.runtimes.get(pane.pid)
+    alive = _pane_alive(read, pane, seen)
     idle_s = _aged(pane.idle_s, read, now)
     verdict = classify(Signals(pane_alive=alive, heartbeat=heartbeat, idle_s=idle_s), threshold_s)
-    seen = sources.runtimes.get(pane.pid)
     flags = ["UNMANAGED"]
     flags += ["PAUSED"] if sources.paused is not None else []
     flags += ["UNREACHABLE"] if read.unreachable else []
@@ -225,18 +226,11 @@ def _foreign(
     )
 
 
-def _pane_alive(read: SocketRead | None, pane: Pane | None) -> bool | None:
-    """False only on positive evidence: the server said so, or there is none."""
+def _pane_alive(read: SocketRead | None, pane: Pane | None, seen: Seen | None) -> bool | None:
+    """False only on positive evidence: the server said so, there is none, or the process has ended."""
     if read is None or read.listing.state is Listing.FAILED or read.unreachable:
         return None
-    return pane is not None and not pane.dead
-
-
-def _is_viewer(session: str, ours: set[str], listing: PaneListing) -> bool:
-    """A watch viewer shares the very panes of an agent's session (a grouped session), or bears its name."""
-    panes = {pane.pane_id for pane in listing.panes if pane.session == session}
-    watched = {pane.pane_id for pane in listing.panes if pane.session in ours}
-    return bool(panes & watched) or bool(_VIEWER.fullmatch(session))
+    return pane is not None and not pane.dead and not (seen is not None and seen.ended)
 
 
 def _aged(idle_s: float | None, read: SocketRead, now: datetime) -> float | None:

@@ -15,11 +15,13 @@ from fleet.observe.heartbeat import DEFAULT_INTERVAL_S, aged
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What runs in one pane: the runtime that was recognised (None: none of the known ones), the name of
-    the process in front, and whether the process tree could be read at all."""
+    the process in front, and whether the process tree could be read at all. ``ended``: the pane's process
+    is a zombie, which tmux has not noticed yet (positive evidence of its end)."""
 
     runtime: str | None
     command: str | None
     readable: bool
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from fleet.register.clauses import one_of
 from fleet.register.records import record_of
 from fleet.register.schema import escalation_events, escalation_posts, escalations, outbox
 from fleet.register.times import ms_or_none, to_ms
@@ -97,7 +98,7 @@ _ACKNOWLEDGE = (
     update(escalations)
     .where(
         _this,
-        escalations.c.state.in_(("open", "snoozed", "stale"))
+        one_of(escalations.c.state, ("open", "snoozed", "stale"))
         # "Still yours?" is answered by acknowledging once more.
         | ((escalations.c.state == "acknowledged") & (escalations.c.level >= ASKED_LEVEL)),
     )
@@ -125,7 +126,7 @@ _step: dict[str, Any] = {"level": bindparam("new_level"), "next_due": bindparam(
 _below = escalations.c.level < bindparam("new_level")
 _RAISE = (
     update(escalations)
-    .where(_this, _below, escalations.c.state.in_(("open", "snoozed", "stale")))
+    .where(_this, _below, one_of(escalations.c.state, ("open", "snoozed", "stale")))
     .values(state=bindparam("new_state"), **_step)
 )
 _ASK = update(escalations).where(_this, _below, escalations.c.state == "acknowledged").values(**_step)
@@ -135,7 +136,7 @@ _LIST_OPEN = select(escalations).where(_LIVE).order_by(escalations.c.number)
 _DUE = (
     select(escalations)
     .where(
-        escalations.c.state.in_(("open", "snoozed", "acknowledged")),
+        one_of(escalations.c.state, ("open", "snoozed", "acknowledged")),
         escalations.c.next_due <= bindparam("time"),
     )
     .order_by(escalations.c.next_due, escalations.c.number)

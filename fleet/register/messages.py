@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Update, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from fleet.register.clauses import one_of
 from fleet.register.records import record_of
 from fleet.register.schema import messages
 
@@ -57,7 +58,7 @@ _UNDELIVERED = ("accepted", "queued", "held")
 def _advance(state: str, before: tuple[str, ...]) -> Update:
     statement = (
         update(messages)
-        .where(messages.c.number == bindparam("which"), messages.c.state.in_(before))
+        .where(messages.c.number == bindparam("which"), one_of(messages.c.state, before))
         .values(
             state=state,
             # What is not said anew stays: a receipt's evidence outlives the answer.
@@ -94,14 +95,14 @@ _ANSWERED = (
     update(messages)
     .where(
         messages.c.number == bindparam("which"),
-        messages.c.state.in_(_FROM["answered"]),
+        one_of(messages.c.state, _FROM["answered"]),
         messages.c.answer_outbox.is_(None),
     )
     .values(state="answered", answered_at=bindparam("time"), answer_outbox=bindparam("answer"))
 )
 _REVISE = (
     update(messages)
-    .where(messages.c.inbox_id == bindparam("which"), messages.c.state.in_(("accepted", "held")))
+    .where(messages.c.inbox_id == bindparam("which"), one_of(messages.c.state, ("accepted", "held")))
     .values(body=bindparam("new_body"))
 )
 _IN_TURN = (
@@ -123,11 +124,11 @@ _NEWEST = (
     .order_by(messages.c.number.desc())
     .limit(1)
 )
-_NEWEST_OPEN = _NEWEST.where(messages.c.state.in_(_OPEN))
+_NEWEST_OPEN = _NEWEST.where(one_of(messages.c.state, _OPEN))
 _IN_ORDER = select(messages).order_by(messages.c.number)
-_OPEN_FOR_AGENT = _IN_ORDER.where(messages.c.agent == bindparam("agent"), messages.c.state.in_(_OPEN))
-_WAITING = _IN_ORDER.where(messages.c.state.in_(_UNDELIVERED))
-_UNANSWERED = _IN_ORDER.where(messages.c.state.in_(_OPEN))
+_OPEN_FOR_AGENT = _IN_ORDER.where(messages.c.agent == bindparam("agent"), one_of(messages.c.state, _OPEN))
+_WAITING = _IN_ORDER.where(one_of(messages.c.state, _UNDELIVERED))
+_UNANSWERED = _IN_ORDER.where(one_of(messages.c.state, _OPEN))
 
 
 def accept(tx: Tx, *, inbox_id: int, handle: str, mail_id: str, agent: str, event_ref: str, body: str) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from fleet.register.clauses import one_of
 from fleet.register.records import record_of
 from fleet.register.schema import outbox
 from fleet.register.scope import mine
@@ -105,7 +106,7 @@ _GET = select(outbox).where(outbox.c.id == bindparam("row_id"))
 _BY_REF = select(outbox).where(
     outbox.c.connector == bindparam("connector"),
     outbox.c.ref == bindparam("ref"),
-    outbox.c.kind.in_(("send", "upload")),
+    one_of(outbox.c.kind, ("send", "upload")),
 )
 _pending = and_(outbox.c.id == bindparam("row_id"), outbox.c.state == "pending")
 _SENT = (

@@ -29,9 +29,11 @@ def compiled(statement: Executable) -> SQLCompiler:
     bound = scoped(statement)
     if not isinstance(bound, ClauseElement):
         raise TypeError(f"not a statement: {statement!r}")
-    made: Compiled = bound.compile(dialect=_dialect(), compile_kwargs={"render_postcompile": True})
+    made: Compiled = bound.compile(dialect=_dialect())
     if not isinstance(made, SQLCompiler):
         raise TypeError(f"not a query: {statement!r}")
+    if made.post_compile_params or made.literal_execute_params:
+        raise TypeError("its SQL depends on its values (in_ with a list?): use one_of from clauses.py")
     return made
 
 
@@ -41,7 +43,7 @@ def sql_of(
     """SQL and values of a statement for one tenant. A missing value raises InvalidRequestError."""
     made = compiled(statement)
     given = {**(params or {}), TENANT: tenant_id, HOST: host}
-    return made.string, made.construct_params(given)
+    return made.string, dict(made.construct_params(given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ async def test_a_person_talks_switches_rooms_completes_and_leaves(surface: Local
         await surface.say("from yesterday")
         command = (sys.executable, "-c", RUN, str(surface.socket))
         await terminal.tmux("new-session", "-d", "-s", "ui", "-x", "100", "-y", "30", "--", *command)
+        path = (await terminal.tmux("display-message", "-p", "-t", "ui:0.0", "#{socket_path}")).strip()
         try:
             await terminal.shows("from yesterday")
             await terminal.types("good morning")
@@ -102,7 +103,5 @@ async def test_a_person_talks_switches_rooms_completes_and_leaves(surface: Local
             await eventually(lambda: bool(ended))
             await watching
         finally:
-            path = await terminal.tmux("display-message", "-p", "#{socket_path}")
             await terminal.tmux("kill-server")
-            if path.strip():
-                Path(path.strip()).unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)

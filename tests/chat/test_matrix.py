@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -259,12 +260,16 @@ async def test_a_dead_token_is_replaced_with_the_password_on_the_same_device(sur
     async with running(connector) as reading:
         await surface.say("one")
         await reading.text("one")
+        before = json.loads((surface.store / "session.json").read_text())
         await _log_out(surface)
         sent = await connector.send(Target(surface.room), Content("still talking"), "relogin1")
         await surface.say("two")
         await reading.text("two")
+        after = json.loads((surface.store / "session.json").read_text())
     assert isinstance(sent, Sent)
     assert reading.texts == ["one", "two"]
+    assert after["token"] != before["token"]
+    assert after["device_id"] == before["device_id"]
 
 
 async def test_a_dead_token_without_a_password_stops_and_says_so(surface: MatrixSurface) -> None:

@@ -173,8 +173,9 @@ async def test_a_killed_pane_is_dead_in_the_next_look_and_a_stopped_sidecar_is_s
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
 
-    async def gone() -> bool:
-        return procs.read_process(pid) is None
+    async def gone() -> bool:  # tmux 3.3a now and then forgets to reap what it has already forgotten
+        process = procs.read_process(pid)
+        return process is None or process.state == "Z"
 
     await until(gone)
     assert row(await observe(world.home, roster, host="here"), "lead").readiness is Readiness.DEAD
@@ -365,4 +366,8 @@ async def test_sessions_are_named_exactly_and_the_default_server_cannot_be_ended
     with pytest.raises(ValueError, match="default"):
         await Tmux("").run("kill-server")
     assert await tmux.kill_server()
-    assert await tmux.has_session("coder10") is False
+
+    async def ended() -> bool:  # while it still closes, tmux says neither yes nor no
+        return await tmux.has_session("coder10") is False
+
+    await until(ended)

@@ -67,6 +67,8 @@ def test_a_healthy_agent_has_no_flag_and_its_evidence_an_age() -> None:
 def test_positive_evidence_is_death_and_a_failed_reading_is_not() -> None:
     assert row(sources()).readiness is Readiness.DEAD
     assert row(sources(pane("lead", 1, dead=True))).readiness is Readiness.DEAD
+    ended = {1001: Seen(None, None, readable=False, ended=True)}
+    assert row(sources(pane("lead", 1), runtimes=ended)).readiness is Readiness.DEAD
     none = SocketRead(PaneListing("s", Listing.NO_SERVER), NOW)
     assert row(sources(sockets={"s": none})).readiness is Readiness.DEAD
     failed = SocketRead(PaneListing("s", Listing.FAILED, problem="timeout"), NOW, unreachable=True)

@@ -49,7 +49,7 @@ write() {
   local status=ok model=${MOSAIC_AGENT_MODEL:-} task='' json word changed
   if [ -e "$state" ] && mf_node_lives; then
     changed=$(stat -c %Y -- "$state" 9>&- 2>/dev/null) || changed=0
-    if (($(mf_now_ms) - changed * 1000 <= fresh_ms)) && json=$(<"$state") 2>/dev/null; then
+    if (($(mf_now_ms) - changed * 1000 <= fresh_ms)) && json=$(cat -- "$state" 2>/dev/null 9>&-); then
       if word=$(mf_field "$json" status) && [ "$word" = busy ]; then status=busy; fi
       if word=$(mf_field "$json" model) && [ -n "$word" ]; then model=$word; fi
       task=$(mf_field "$json" task) || task=''

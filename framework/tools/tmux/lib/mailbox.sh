@@ -43,7 +43,7 @@ mf_obstacle() { # AGENT SOCKET → MF_OBSTACLE (dialog, busy, draft) or empty
   elif [ "$MF_GLYPH" = 1 ] && [ -n "$MF_DRAFT" ] &&
     [[ ! $MF_DRAFT =~ ^(Ask|Try\"|Pressuptoedit) ]]; then
     MF_OBSTACLE=draft
-  elif state=$(<"$MF_RUN/$1.state") 2>/dev/null && status=$(mf_field "$state" status); then
+  elif [ -r "$MF_RUN/$1.state" ] && state=$(<"$MF_RUN/$1.state") && status=$(mf_field "$state" status); then
     [ "$status" != blocked ] || MF_OBSTACLE=dialog
   fi
 }

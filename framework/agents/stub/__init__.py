@@ -1,0 +1,1 @@
+"""The parts of `stub-agent`, the agent program without a model. Standard library only."""
