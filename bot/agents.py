@@ -145,7 +145,7 @@ class Agents:
                     emoji = envelope.body.strip()[:16]
                     thread = conversation.thread or None
                     self.posts.react(
-                        tx, place, message.event_ref, emoji, dedup=f"env:{envelope.id}", thread=thread
+                        tx, place, emoji, event=message.event_ref, dedup=f"env:{envelope.id}", thread=thread
                     )
                 return
             self._say(tx, speaker, conversation, place, message, envelope.body, f"env:{envelope.id}")
@@ -192,7 +192,7 @@ class Agents:
             return
         if messages.answered(tx, message.number, first):
             seen = self.posts.react(
-                tx, place, message.event_ref, "👀", dedup=f"seen:{message.inbox_id}", thread=thread
+                tx, place, "👀", event=message.event_ref, dedup=f"seen:{message.inbox_id}", thread=thread
             )
             gone = Content(text="")
             self.posts.put(

@@ -107,4 +107,9 @@ class Document:
     @classmethod
     def failure(cls, text: str, *, exit_code: int = 1, data: Mapping[str, Any] | None = None) -> Document:
         """An expected failure, said in words: what happened, where, the mend."""
-        return cls((Text(text, Tone.BAD),), data if data is not None else {"error": text}, ok=False, exit_code=exit_code)
+        return cls(
+            (Text(text, Tone.BAD),),
+            data if data is not None else {"error": text},
+            ok=False,
+            exit_code=exit_code,
+        )

@@ -111,14 +111,8 @@ class Escalations:
                 body = folded(f"{self._alias(row.agent)} says:", detail)
                 self._posts.put(tx, place, body, dedup=f"esc:{row.number}:detail", thread_of=root)
             for emoji in SEEDED:
-                self._posts.put(
-                    tx,
-                    place,
-                    Content(text=emoji),
-                    kind="react",
-                    refers_to=root,
-                    dedup=f"esc:{row.number}:seed:{emoji}",
-                )
+                seed = f"esc:{row.number}:seed:{emoji}"
+                self._posts.react(tx, place, emoji, refers_to=root, dedup=seed, lane="normal")
 
     def into_thread(
         self,

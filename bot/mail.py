@@ -202,7 +202,7 @@ class Mail:
         thread = conversation.thread or None
         if verdict.emoji:
             dedup = f"receipt:{row.number}:{verdict.emoji}"
-            self._posts.react(tx, place, row.event_ref, verdict.emoji, dedup=dedup, thread=thread)
+            self._posts.react(tx, place, verdict.emoji, event=row.event_ref, dedup=dedup, thread=thread)
         if verdict.text:
             self._posts.put(
                 tx,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import orjson
 import structlog
-from fleet.messages.preamble import quote_forgery
 
 from bot.access import may_talk, role_of
 from bot.commands.context import Caller
@@ -33,6 +32,7 @@ from bot.triage import (
     judge_chat,
 )
 from connectors.protocol import Content
+from fleet.messages.preamble import quote_forgery
 from fleet.register import audit, conversations, escalations, inbox, messages, outbox
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class People:
         if not done:
             dedup = f"seen:{row.id}"
             await self.register.write(
-                lambda tx: self.posts.react(tx, place, row.external_id, "👀", dedup=dedup)
+                lambda tx: self.posts.react(tx, place, "👀", event=row.external_id, dedup=dedup)
             )
             self.woke()
         await self._show(row, place, caller, await running)
@@ -237,7 +237,7 @@ class People:
                 event_ref=row.external_id,
                 body=body,
             )
-            self.posts.react(tx, place, row.external_id, "👀", dedup=f"seen:{row.id}", thread=thread)
+            self.posts.react(tx, place, "👀", event=row.external_id, dedup=f"seen:{row.id}", thread=thread)
             audit.append(
                 tx, who=who, place=place.name, what=f"message M-{number} to {agent}", outcome="accepted"
             )

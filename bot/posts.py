@@ -121,9 +121,18 @@ class Posts:
         }
 
     def react(
-        self, tx: Tx, place: Place, event: str, emoji: str, *, dedup: str, thread: str | None = None
+        self,
+        tx: Tx,
+        place: Place,
+        emoji: str,
+        *,
+        dedup: str,
+        event: str | None = None,
+        refers_to: str | None = None,
+        thread: str | None = None,
+        lane: str = "answer",
     ) -> str:
-        """An emoji on a message of the network."""
+        """An emoji on ``event`` of the network, or on the post that ``refers_to`` (an outbox id) became."""
         return outbox.put(
             tx,
             id=self.new_id(),
@@ -131,9 +140,10 @@ class Posts:
             room=place.room_id,
             kind="react",
             content=orjson.dumps({"emoji": emoji}).decode(),
-            lane="answer",
+            lane=lane,
             thread_ref=thread,
             target_ref=event,
+            refers_to=refers_to,
             dedup=f"{dedup}@{place.connector}",
         )
 
@@ -154,6 +164,7 @@ class Posts:
         from bot.render.matrix import render
 
         rows = []
+
         def save(whole: str) -> Path:
             self.attachments.mkdir(parents=True, exist_ok=True)
             path = self.attachments / f"{dedup.replace(':', '-')}.txt"

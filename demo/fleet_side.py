@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable
+
+import aiohttp
 
 from demo.layout import AGENTS, PROJECT, Layout
 from demo.processes import DemoError, Programs
@@ -51,8 +54,25 @@ class FleetSide:
             await asyncio.sleep(0.05)
 
     async def bot_ready(self) -> None:
-        """Wait until the bot wrote where it is. Raises DemoError."""
+        """Wait until the bot says that it follows the homeserver. Raises DemoError.
+
+        What people wrote before its very first sync is history to it.
+        """
         await self._until(self._layout.home.bot_json.exists, "the bot", program="bot")
+        address = json.loads(self._layout.home.bot_json.read_text())["http"]
+        until = time.monotonic() + READY_LIMIT_S
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+            while True:
+                self._programs.check("bot")
+                async with http.get(f"http://{address}/healthz") as reply:
+                    states = (await reply.json())["connectors"]
+                if states.get("matrix") == "up":
+                    return
+                if time.monotonic() > until:
+                    raise DemoError(
+                        f"The bot is not connected: {states}; see {self._layout.logs / 'bot.log'}"
+                    )
+                await asyncio.sleep(0.05)
 
     async def screen(self, name: str) -> str:
         """All that the agent's pane shows and has scrolled, wrapped lines joined; empty without a pane."""

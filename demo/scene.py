@@ -90,10 +90,15 @@ def need(true: bool, words: str) -> None:
         raise FlowFailedError(words)
 
 
-def excerpt(screen: str, wanted: str, lines: int = 3) -> str:
+def excerpt(screen: str, wanted: str, lines: int = 8) -> str:
     """The lines of a pane from the one that holds ``wanted`` on (its first eight letters decide)."""
     rows = screen.rstrip().splitlines()
     for place, row in enumerate(rows):
         if wanted[:24] in row:
-            return "\n".join(rows[place : place + lines])
+            shown = rows[place : place + lines]
+            # The prompt and the status line below are no part of what was written.
+            end = next(
+                (n for n, line in enumerate(shown) if line.startswith(("─", "✻", "✽", "✶", "✢"))), lines
+            )
+            return "\n".join(shown[:end])
     return "\n".join(rows[-lines:])

@@ -45,6 +45,7 @@ class Transcript:
         head = f"{stamp:%H:%M:%S}  #{self.rooms[event.room]:<12} {who:<8} │ "
         if event.reaction is not None:
             target, emoji = event.reaction
+            self._texts[event.id] = emoji
             self._block(head, f"{emoji} on “{self._quote(target)}”")
         elif event.type == "m.room.redaction":
             self._block(head, f"(took back “{self._quote(event.redacts or '')}”)")

@@ -1,1 +1,1 @@
-"""What is shipped to a Mosaic home: tools, the stub agent, role contracts, presets, and the seeding of them."""
+"""What is shipped to a Mosaic home (tools, stub agent, role contracts, presets), and its seeding."""

@@ -1,4 +1,4 @@
-"""The system prompt of an agent: what every agent must know, its role, its peers. Reads files, writes none."""
+"""The system prompt of an agent: what all must know, its role, its peers. Reads files, writes none."""
 
 from __future__ import annotations
 

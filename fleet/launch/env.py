@@ -1,4 +1,4 @@
-"""An agent's env file: generated keys first, everything else of the operator byte for byte (ENV-02…06, 24)."""
+"""An agent's env file: generated keys first, the operator's lines after them untouched (ENV-02…06, 24)."""
 
 from __future__ import annotations
 

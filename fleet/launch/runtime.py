@@ -47,7 +47,7 @@ def runtime_main(
     env: Mapping[str, str] | None = None,
     required_mcp: Mapping[str, Sequence[str]] = REQUIRED_MCP,
 ) -> int:
-    """Run it: does not return when the program starts. 0 after a dry run, 3 for usage, 4 for a failed check."""
+    """Does not return when the program starts. 0 after a dry run, 3 for usage, 4 for a failed check."""
     environ = dict(os.environ if env is None else env)
     try:
         yolo, runtime, dry_run, flags = parse_words(argv)

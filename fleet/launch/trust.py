@@ -1,6 +1,6 @@
-"""Claude's folder-trust question, answered beforehand (TRU-01…12): it would stall an unattended pane for ever.
+"""Claude's folder-trust question, answered beforehand (TRU-01…12): unattended, it would wait for ever.
 
-``python -m fleet.launch.trust DIR`` is what the launcher runs: exit 0 done, 1 not possible (reason on stderr).
+``python -m fleet.launch.trust DIR`` is what the launcher runs: exit 0 done, 1 not possible (see stderr).
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from fleet.model import MessageClass
 
 _GRAMMAR = re.compile(
-    r"\[(?P<src>\S+) -> (?P<dst>\S+?)(?: class=(?P<cls>terminal-log|actionable|human|reaction))?\] (?P<body>.*)",
+    r"\[(?P<src>\S+) -> (?P<dst>\S+?)"
+    r"(?: class=(?P<cls>terminal-log|actionable|human|reaction))?\] (?P<body>.*)",
     re.DOTALL,
 )
 # Looser than the grammar on purpose: what a hurried reader would take for a header is quoted as well.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from fleet.roster.words import RUNTIMES
+from fleet.runtimes.facts import has_events
 from fleet.runtimes.recognise import LAUNCHER, custom_word, recognise, recogniser_for
+from fleet.runtimes.registry import adapter
 
 NODE = "/usr/bin/node"
 LIB = "/usr/lib/node_modules"
@@ -52,3 +55,8 @@ def test_a_custom_program_is_known_by_its_first_word() -> None:
     assert recogniser_for("pi", "my-agent") is recognise
     assert custom_word("'unclosed") == "'unclosed"
     assert custom_word(None) is None
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_cheap_fact_about_events_agrees_with_the_adapter(runtime: str) -> None:
+    assert has_events(runtime) == adapter(runtime).has_events

@@ -7,8 +7,8 @@ import os
 import uuid
 from pathlib import Path
 
-from stub.report import Reporter
-from stub.words import now_text
+from .report import Reporter
+from .words import now_text
 
 
 class Journal:

@@ -13,10 +13,10 @@ import time
 import tty
 from pathlib import Path
 
-from stub.journal import Journal
-from stub.keyboard import Keyboard
-from stub.screen import Screen, cells, wrap
-from stub.turns import CHOICES, Turns
+from .journal import Journal
+from .keyboard import Keyboard
+from .screen import Screen, cells, wrap
+from .turns import CHOICES, Turns
 
 SPINNER = "✻✽✶✢"
 SHOWN_ROWS = 12  # of a draft; of a longer one the end is seen
@@ -87,7 +87,7 @@ class Program:
         return bool(data)
 
     def _take(self, keys: list[tuple[str, bytes | str]]) -> None:
-        for kind, value in keys:
+        for _kind, value in keys:
             dialog = self.turns.turn is not None and self.turns.turn.question is not None
             if isinstance(value, str):
                 if not dialog:  # a dialog has no room for text: it is lost, as in the real programs

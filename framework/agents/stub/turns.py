@@ -11,8 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
-from stub.journal import Journal
-from stub.words import HANDLE, SPLIT, parse_directive, parse_message
+from .journal import Journal
+from .words import HANDLE, SPLIT, parse_directive, parse_message
 
 CHOICES = ("allow", "deny")
 

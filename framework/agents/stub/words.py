@@ -8,14 +8,29 @@ import re
 PREAMBLE = re.compile(r"^\[(\S+) -> (\S+?)(?: class=(terminal-log|actionable|human|reaction))?\] (.*)$", re.S)
 SPLIT = re.compile(r"(?:^|\n\n)(?=\[\S+ -> \S+?(?: class=(?:terminal-log|actionable|human|reaction))?\] )")
 HANDLE = re.compile(r"/([a-z0-9]{4,12}(?:\.\d+)?)$")
-WORDS = frozenset("block unblock ask escalate log react send finish hang slow say spend crash".split())
-NEEDS_TEXT = frozenset("ask escalate log react send slow say spend".split())
+WORDS = frozenset(
+    (
+        "block",
+        "unblock",
+        "ask",
+        "escalate",
+        "log",
+        "react",
+        "send",
+        "finish",
+        "hang",
+        "slow",
+        "say",
+        "spend",
+        "crash",
+    )
+)
+NEEDS_TEXT = frozenset(("ask", "escalate", "log", "react", "send", "slow", "say", "spend"))
 
 
 def now_text() -> str:
-    return (
-        datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    now = datetime.datetime.now(datetime.timezone.utc)  # noqa: UP017 - any Python 3.9 of the host must do
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_message(text: str) -> tuple[str, str | None, str]:
