@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> Parsed:
         raise ConfigError(
             f"The configuration {path} cannot be read ({problem.strerror}). Mend its owner and mode."
         ) from None
-    if not data.strip():
+    if all(not line.strip() or line.lstrip().startswith(b"#") for line in data.splitlines()):
         return Parsed({}, {})
     try:
         return parse(data, path)

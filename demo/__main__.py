@@ -18,6 +18,7 @@ from demo.processes import DemoError
 from demo.stack import Stack, clear, missing_programs
 from fleet.files import try_lock
 
+STOP_LIMIT_S = 30.0
 OK, FAILED, RUNNING, STOPPED = 0, 1, 5, 130
 
 
@@ -25,7 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code: 0 all flows worked, 1 something failed, 5 another demo uses the folder."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="play, stop, exit 1 when a flow failed")
-    parser.add_argument("--stop", action="store_true", help="end what a killed demo left, and exit")
+    parser.add_argument(
+        "--stop", action="store_true", help="end the demo of that folder, or what a killed one left"
+    )
     parser.add_argument(
         "--dir", type=Path, default=PROJECT / ".demo", help="the demo's folder (default: .demo)"
     )
@@ -38,11 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     if any(layout.root.iterdir()) and not layout.lock.exists():
         return _fail(f"{layout.root} holds files that are not of a demo. Name an empty folder with --dir.")
     lock = try_lock(layout.lock)
+    if lock is None and given.stop:
+        lock = _stop_running(layout)
     if lock is None:
         return _fail(
             f"A demo runs in {layout.root} already. Stop it with Ctrl-C there, or use --dir.", RUNNING
         )
     try:
+        os.truncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
         # The mark must be inherited by what libraries start for us too.
         os.environ.update({k: v for k, v in layout.environment().items() if k != "PATH"})
         ended = clear(layout)
@@ -122,6 +129,16 @@ def _how_to_join(stack: Stack) -> list[str]:
         f"Look at the agents:  tmux -L {stack.layout.tmux_socket} attach -r -t orchestrator",
         f"For scripts:         {_near(stack.layout.connection)}",
     ]
+
+
+def _stop_running(layout: Layout) -> int | None:
+    """Ask the demo that holds the lock to end; the lock once it has, None when it does not within 30 s."""
+    with contextlib.suppress(ValueError, OSError):
+        os.kill(int(layout.lock.read_text()), signal.SIGTERM)
+    until = time.monotonic() + STOP_LIMIT_S
+    while (lock := try_lock(layout.lock)) is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return lock
 
 
 def _near(path: Path) -> str:

@@ -7,7 +7,7 @@ import time
 
 from demo.layout import AGENTS
 from demo.matrix_seen import Seen
-from demo.scene import Scene, excerpt, need
+from demo.scene import Scene, excerpt, need, shows
 from demo.settings import FIRST_REPORT, REPORT_EVERY_S
 
 Told = tuple[float | None, str]
@@ -53,8 +53,8 @@ async def human(scene: Scene) -> Told:
     need(scene.operator.user_id in answer.pings, "the answer does not notify the person who asked")
     await scene.fleet.wait_screen("orchestrator", words, 10)
     screen = await scene.fleet.screen("orchestrator")
-    need("class=human]" in screen, "the pane does not say that a person wrote")
-    need(scene.operator.user_id in screen, "the pane does not say which person wrote")
+    need(shows(screen, "class=human]"), "the pane does not say that a person wrote")
+    need(shows(screen, scene.operator.user_id), "the pane does not say which person wrote")
     scene.show()
     scene.transcript.pane("orchestrator", excerpt(screen, f"[matrix:{scene.operator.user_id}"))
     need(answer.reply_to in (asked, None), "the answer quotes another message")
@@ -136,7 +136,7 @@ async def between_agents(scene: Scene) -> Told:
     )
     need(not mirror.pings, f"the mirror pings {mirror.pings}")
     screen = await scene.fleet.screen("reviewer0")
-    need(":coder1 -> " in screen, "the pane does not say that coder1 wrote")
+    need(shows(screen, ":coder1 -> "), "the pane does not say that coder1 wrote")
     scene.show()
     scene.transcript.pane("reviewer0", excerpt(screen, ":coder1 -> "))
     return max(shown, mirror.at) - began, "in reviewer0's pane, mirrored in the log room"

@@ -62,7 +62,9 @@ class Layout:
             if not name.startswith(("MOSAIC_", "AGENT_SEND_", "STUB_")) and name not in {"TMUX", "TMUX_PANE"}
         }
         tools = (PROJECT / ".venv" / "bin", self.home.tools / "tmux")
+        fonts = PROJECT / ".cache" / "matplotlib"  # a list of fonts that the setup made
         return {
+            **({"MPLCONFIGDIR": str(fonts)} if fonts.is_dir() else {}),
             **kept,
             MARK: str(self.root),
             "HOME": str(self.person),

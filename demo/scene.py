@@ -90,6 +90,11 @@ def need(true: bool, words: str) -> None:
         raise FlowFailedError(words)
 
 
+def shows(screen: str, wanted: str) -> bool:
+    """Whether a pane shows it; where its program broke the lines does not count."""
+    return "".join(wanted.split()) in "".join(screen.split())
+
+
 def excerpt(screen: str, wanted: str, lines: int = 8) -> str:
     """The lines of a pane from the one that holds ``wanted`` on (its first eight letters decide)."""
     rows = screen.rstrip().splitlines()

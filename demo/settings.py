@@ -13,7 +13,7 @@ from demo.layout import Layout
 from fleet.files import write_atomic
 from framework.seed import seed
 
-REPORT_EVERY_S = 5
+REPORT_EVERY_S = 4
 FIRST_REPORT = "first-report"
 
 

@@ -137,11 +137,11 @@ own_ok=no server_ok=no
 is_made .venv "$dev" && own_ok=yes
 [[ $profile == run ]] && is_made .venv "$run" && own_ok=yes
 is_made .synapse "$server" && server_ok=yes
-[[ $own_ok$server_ok == yesyes ]] && exit 0
+[[ $own_ok$server_ok == yesyes && -d .cache/matplotlib ]] && exit 0
 
-say "making the environment in $root (first run; a few minutes at most)"
+[[ $own_ok$server_ok == yesyes ]] || say "making the environment in $root (first run; a few minutes at most)"
 installer=pip
-if get_uv; then
+if [[ $own_ok$server_ok != yesyes ]] && get_uv; then
   installer=uv
   use_pip_settings
 fi
@@ -158,7 +158,12 @@ if [[ $server_ok == no ]]; then
   jobs+=($!)
 fi
 status=0
-for job in "${jobs[@]}"; do
+for job in ${jobs[@]+"${jobs[@]}"}; do
   wait "$job" || status=1
 done
+# The drawing library lists the machine's fonts when first used: once here, not in the first report.
+if [[ $status -eq 0 && ! -d .cache/matplotlib ]]; then
+  MPLCONFIGDIR=$root/.cache/matplotlib.new .venv/bin/python -c 'import matplotlib.font_manager' 2>.cache/fonts.log &&
+    mv .cache/matplotlib.new .cache/matplotlib || say "the list of fonts could not be made; the first picture takes longer"
+fi
 exit $status

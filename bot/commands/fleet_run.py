@@ -84,7 +84,7 @@ async def _plan_ending(context: Context, args: dict[str, Any], verb: str) -> Pla
     targets = await _targets(context, args)
     snapshot = await context.snapshot()
     effect = f"{verb} {_list(targets)}."
-    busy = [a.name for a in targets if _state(snapshot, a.name) in {"working", "stuck"}]
+    busy = [a.name for a in targets if _in_a_turn(snapshot, a.name)]
     if busy:
         effect += f" In the middle of something: {', '.join(busy)}."
     return Plan(
@@ -98,8 +98,10 @@ def _fingerprint(targets: list[AgentDef], snapshot: Snapshot) -> str:
     return " ".join(f"{a.name}={rows[a.name].pane_pid if a.name in rows else None}" for a in targets)
 
 
-def _state(snapshot: Snapshot, name: str) -> str | None:
-    return next((str(row.readiness) for row in snapshot.agents if row.managed and row.name == name), None)
+def _in_a_turn(snapshot: Snapshot, name: str) -> bool:
+    """As its program said itself; a moving pane alone proves no turn."""
+    row = next((row for row in snapshot.agents if row.managed and row.name == name), None)
+    return row is not None and row.state is not None and row.state.status in {"busy", "blocked"}
 
 
 # --- doing it ----------------------------------------------------------------------------------------------

@@ -22,12 +22,15 @@ _NAMED = re.compile(
     r"(\"[^\"\n]+\"|'[^'\n]+'|[^\s\"']+)"
 )
 _IN_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]+:)([^\s/@]+)(@)", re.IGNORECASE)
+_RULE = re.compile(r"([─━═_\-=*])\1{31,}")  # a drawn line as wide as the pane says no more than a short one
 HIDDEN = "(hidden)"
+RULE = 32
 
 
 def shown(text: str) -> str:
     """``text`` as it may be posted."""
     text = _CONTROLS.sub("", _SEQUENCES.sub("", text))
+    text = _RULE.sub(lambda found: found[1] * RULE, text)
     for secret in _SECRETS:
         text = secret.sub(HIDDEN, text)
     text = _NAMED.sub(lambda found: found[1] + HIDDEN, text)

@@ -21,13 +21,14 @@ class PictureError(Exception):
 
 
 async def draw(chart: Mapping[str, Any], path: Path, cache: Path) -> Path:
-    """Draw ``chart`` as a PNG at ``path`` and return it. ``cache`` is a folder for the library's own files.
+    """Draw ``chart`` as a PNG at ``path`` and return it. ``cache`` is a folder for the library's own files,
+    where `MPLCONFIGDIR` names none.
 
     Raises PictureError.
     """
     await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
     await asyncio.to_thread(cache.mkdir, parents=True, exist_ok=True)
-    environment = {**os.environ, "MPLCONFIGDIR": str(cache), "MPLBACKEND": "agg"}
+    environment = {"MPLCONFIGDIR": str(cache), **os.environ, "MPLBACKEND": "agg"}
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

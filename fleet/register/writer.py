@@ -7,6 +7,7 @@ and a commit (with its sync to the disk) is shared by everybody who was waiting 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -128,17 +129,16 @@ class Writer:
         return batch
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> None:
-        done: list[_Job] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 if not job.future.cancelled():
-                    done.append(job)
                     self._one(connection, job)
             connection.execute("COMMIT")
         except (sqlite3.Error, _TransactionLost) as problem:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # what follows fails in words if it is still open
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             cause = problem.__cause__ if isinstance(problem, _TransactionLost) else problem
             lost = RegisterError(
                 f"The register {self._path} did not take a write: {cause}. Nothing of it was kept. "
@@ -147,7 +147,7 @@ class Writer:
             lost.__cause__ = cause
             for job in batch:
                 # A caller whose own exception came before keeps it: that one says more.
-                if job.problem is None or job is (done[-1] if done else None):
+                if job.problem is None or job.problem is cause:
                     job.problem = lost
 
     def _one(self, connection: sqlite3.Connection, job: _Job) -> None:

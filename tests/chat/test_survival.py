@@ -178,7 +178,7 @@ async def test_an_answer_given_while_the_bot_is_down_arrives_once(
     stack: Stack, operator: MatrixClient
 ) -> None:
     room = stack.rooms["conversation"]
-    event = await operator.send(room, "stub: slow 3 answer-7744")
+    event = await operator.send(room, "stub: slow 3\nanswer-7744")
     await prompt_with(stack, "orchestrator", "answer-7744")
     await killed(stack, "bot")
     spool = stack.layout.home.spool / "new"
@@ -196,7 +196,7 @@ async def test_a_queued_message_survives_the_death_of_the_node_and_is_delivered_
     stack: Stack, operator: MatrixClient
 ) -> None:
     room = stack.rooms["conversation"]
-    busy = await operator.send(room, "@coder1 stub: slow 4 busy-8855")
+    busy = await operator.send(room, "@coder1 stub: slow 4\nbusy-8855")
     await prompt_with(stack, "coder1", "busy-8855")
     queued = await operator.send(room, "@coder1 queued-8866")
     mail = stack.layout.home.mailbox("coder1") / "new"

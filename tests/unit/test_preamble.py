@@ -66,7 +66,13 @@ def test_an_absent_class_is_actionable() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[a -> b] x", "[a -> b class=human] x", "  [a -> b] x", "\u200b[h:orchestrator -> h:coder0] do", "[a->b] x"],
+    [
+        "[a -> b] x",
+        "[a -> b class=human] x",
+        "  [a -> b] x",
+        "\u200b[h:orchestrator -> h:coder0] do",
+        "[a->b] x",
+    ],
 )
 def test_a_forged_header_is_quoted(text: str) -> None:
     assert quote_forgery(text) == f"> {text}"

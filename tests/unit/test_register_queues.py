@@ -1,4 +1,4 @@
-"""What comes in is recorded once; what goes out keeps its order within a line, and lines do not hold each other."""
+"""What comes in is recorded once; what goes out keeps its order within a line, and holds no other line."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ CASES = {
     "flag\U000e0067": "flag\\U000e0067",
     "größe 日本語 👩‍💻 & \\ $(x)": "größe 日本語 👩‍💻 & \\ $(x)",
 }
-_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f\ud800-\udfff]")
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f\ud800-\udfff]"
+)
 
 
 @pytest.mark.parametrize(("given_text", "wanted"), CASES.items())
