@@ -40,6 +40,7 @@ from bot.socket import BotSocket
 from connectors.local.connector import LocalConnector
 from fleet.files import write_atomic
 from fleet.observe.snapshot import Observer
+from fleet.observe.who import Place
 from fleet.register.engine import Register
 from fleet.register.lock import take_register_lock
 
@@ -207,9 +208,11 @@ class Bot:
         self._wake()
 
     async def _run_for_terminal(self, argv: list[str], user: str, pid: int) -> Document:
-        agent = await self._observer.agent_of(pid)
-        person = f"agent:{agent}" if agent else f"local:{user}"
-        caller = Caller("cli", person, Role.VIEWER if agent else Role.ADMIN, agent=agent)
+        placed = await self._observer.place_of(pid)
+        person = f"agent:{placed.agent}" if placed.agent else f"local:{user}"
+        # Only a call that stands outside the fleet is the owner's; one that cannot be placed reads.
+        role = Role.ADMIN if placed.place is Place.OUTSIDE else Role.VIEWER
+        caller = Caller("cli", person, role, agent=placed.agent)
         document = await self._dispatcher.run(argv, caller)
         self._woke()
         return document

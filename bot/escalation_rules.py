@@ -55,6 +55,8 @@ def due_after(opened: datetime, level: int) -> datetime | None:
 def next_step(row: EscalationRow, now: datetime) -> RaiseAgain | AskAfter | Reopen | None:
     """What to do with a row whose ``next_due`` has passed. Steps missed in a downtime count as one."""
     if row.state in ("open", "snoozed"):
+        if row.state == "snoozed":  # the snooze's end is a new beginning
+            return RaiseAgain(1, now + timedelta(minutes=RAISE_AFTER_MIN[1] - RAISE_AFTER_MIN[0]))
         opened = _time(row.opened_at)
         level = row.level + 1
         while level < len(RAISE_AFTER_MIN) and opened + timedelta(minutes=RAISE_AFTER_MIN[level]) <= now:

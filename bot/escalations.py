@@ -190,8 +190,10 @@ class Escalations:
 
     async def raise_now(self, number: int, who: str) -> str:
         row = await self._known(number)
-        if row.state == "resolved":
-            raise CommandFailed(f"E-{number} is resolved already; nothing to raise.", 1)
+        if row.state not in ("open", "snoozed", "stale"):
+            raise CommandFailed(
+                f"E-{number} is {row.state}; only what waits for somebody is raised again.", 1
+            )
         step = RaiseAgain(row.level + 1, self._now() + timedelta(minutes=RAISE_AFTER_MIN[0]))
         await self._register.write(lambda tx: self._raise(tx, row, step))
         self._wake()
@@ -245,8 +247,8 @@ class Escalations:
                     return
                 age = duration(self._now() - row.opened_at)
                 text = f"🔴 E-{row.number} {alias}: {row.title}\nstill open after {age}, nobody acknowledged"
-                self._ping(tx, row, text, f"raise:{level}")
-                self.show(tx, escalations.in_tx(tx, row.number), f"raised:{level}")
+                self._ping(tx, row, text, f"raise:{_ms(row.opened_at)}:{level}")
+                self.show(tx, escalations.in_tx(tx, row.number), f"raised:{_ms(row.opened_at)}:{level}")
             case AskAfter(next_due):
                 if escalations.raise_again(tx, row.number, ASKED_LEVEL, next_due):
                     self._ping(
@@ -268,3 +270,8 @@ class Escalations:
                 self._posts.put(
                     tx, place, content, dedup=f"esc:{row.number}:{cause}", lane="answer", refers_to=root
                 )
+
+
+def _ms(moment: datetime) -> int:
+    """A time as part of a key."""
+    return int(moment.timestamp() * 1000)

@@ -7,6 +7,7 @@ import contextlib
 import json
 import shutil
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fleet.files import write_atomic
 
 ROOMS = {"ops": "Fleet ops", "conversation": "Talk to Mos", "log": "Fleet log", "reports": "Fleet reports"}
 SERVER_NAME = "mosaic.localhost"
+JOIN_LIMIT_S = 30.0
 
 
 class Stack:
@@ -56,9 +58,6 @@ class Stack:
             if known is not None:
                 raise known.exceptions[0] from None
             raise
-        await self.programs.start("bot", [MOSAIC, "bot", "run"])
-        await self.fleet.bot_ready()
-        self._progress("bot runs")
 
     async def _fleet_side(self) -> None:
         await asyncio.to_thread(seed_home, self.layout)
@@ -76,27 +75,36 @@ class Stack:
         }
         made = await asyncio.gather(*(self._homeserver.register(*account) for account in who.values()))
         self.ids = dict(zip(who, made, strict=True))
-        self.operator = MatrixClient(self._homeserver.url, *self.accounts.operator)
+        operator = self.operator = MatrixClient(self._homeserver.url, *self.accounts.operator)
         self.outsider = MatrixClient(self._homeserver.url, *self.accounts.outsider)
-        bot = MatrixClient(self._homeserver.url, *self.accounts.bot)
-        try:
-            await asyncio.gather(bot.login(), self.operator.login(), self.outsider.login())
-            operator = self.operator
-            invited = (self.ids["bot"], self.ids["outsider"])
-            ids = await asyncio.gather(
-                *(
-                    operator.create_room(name, invite=invited, power={self.ids["bot"]: 50})
-                    for name in ROOMS.values()
-                )
-            )
-            self.rooms = dict(zip(ROOMS, ids, strict=True))
-            await asyncio.gather(*(c.join(room) for c in (bot, self.outsider) for room in ids))
-        finally:
-            await bot.close()
-        await asyncio.gather(self.operator.follow(), self.outsider.follow())
+        await operator.login()
+        invited = (self.ids["bot"], self.ids["outsider"])
+        power = {self.ids["bot"]: 50}
+        made = await asyncio.gather(
+            *(operator.create_room(n, invite=invited, power=power) for n in ROOMS.values())
+        )
+        self.rooms = dict(zip(ROOMS, made, strict=True))
         # The home appears meanwhile: writing into it before it is seeded is fine, seeding keeps it.
         write_config(self.layout, self._homeserver.url, self.ids, self.rooms, self.accounts.bot[1])
         self._progress("accounts and rooms made: " + ", ".join(ROOMS.values()))
+        await self.programs.start("bot", [MOSAIC, "bot", "run"])
+        await asyncio.gather(self.fleet.bot_ready(), operator.follow(), self._outsider_joins(self.outsider))
+        await self._all_joined(operator)
+        self._progress("bot runs and has joined its rooms")
+
+    async def _outsider_joins(self, outsider: MatrixClient) -> None:
+        await outsider.login()
+        await asyncio.gather(*(outsider.join(room) for room in self.rooms.values()))
+        await outsider.follow()
+
+    async def _all_joined(self, operator: MatrixClient) -> None:
+        everybody = set(self.ids.values())
+        until = time.monotonic() + JOIN_LIMIT_S
+        for name, room in self.rooms.items():
+            while missing := everybody - await operator.members(room):
+                if time.monotonic() > until:
+                    raise DemoError(f"{', '.join(missing)} did not join the room {ROOMS[name]}.")
+                await asyncio.sleep(0.1)
 
     async def write_connection(self) -> None:
         """`connection.json`: all that another client needs to join by script."""

@@ -163,7 +163,10 @@ for job in ${jobs[@]+"${jobs[@]}"}; do
 done
 # The drawing library lists the machine's fonts when first used: once here, not in the first report.
 if [[ $status -eq 0 && ! -d .cache/matplotlib ]]; then
-  MPLCONFIGDIR=$root/.cache/matplotlib.new .venv/bin/python -c 'import matplotlib.font_manager' 2>.cache/fonts.log &&
-    mv .cache/matplotlib.new .cache/matplotlib || say "the list of fonts could not be made; the first picture takes longer"
+  if MPLCONFIGDIR=$root/.cache/matplotlib.new .venv/bin/python -c 'import matplotlib.font_manager' 2>.cache/fonts.log; then
+    mv .cache/matplotlib.new .cache/matplotlib
+  else
+    say "the list of fonts could not be made (.cache/fonts.log); the first picture takes longer"
+  fi
 fi
 exit $status

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from fleet.home import Home
 from fleet.runtimes.base import Prompt, Screen, Submitted
 
-
 _DIALOG = re.compile(
     "Do you want to |Would you like to |Permission (?:required|needed)|Trust this folder|Quick safety check"
     "|Detected a custom API key|Bypass Permissions mode|Hooks need review|Folder access|Enter to confirm"

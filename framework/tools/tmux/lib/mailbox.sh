@@ -33,10 +33,7 @@ mf_obstacle() { # AGENT SOCKET → MF_OBSTACLE (dialog, busy, draft) or empty
     MF_OBSTACLE=nopane
     return
   }
-  local dialog='Do you want to |Would you like to |Permission required|Permission needed|Trust this folder'
-  dialog+='|Quick safety check|Detected a custom API key|Bypass Permissions mode|Hooks need review|Folder access'
-  dialog+='|Approaching rate limits|Enter to confirm|Press enter to |Esc to cancel|esc to cancel|Sign in with'
-  if [[ $MF_SCREEN =~ $dialog ]]; then
+  if [ "$MF_DIALOG" = 1 ]; then
     MF_OBSTACLE=dialog
   elif [[ $MF_SCREEN =~ esc\ to\ interrupt|esc\ interrupt|Working\.\.\. ]]; then
     MF_OBSTACLE=busy

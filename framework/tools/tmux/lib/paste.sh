@@ -75,20 +75,33 @@ mf_enter() { # SOCKET
   [ "$(mf_guarded "$1" "send-keys -t $MF_PANE Enter" '' 2>/dev/null)" = SENT ]
 }
 
+# Words of a question or a start-up screen. An Enter there answers it, so none is pressed.
+MF_DIALOGS='Do you want to |Would you like to |Permission required|Permission needed|Trust this folder|Esc to cancel'
+MF_DIALOGS+='|Quick safety check|Detected a custom API key|Bypass Permissions mode|Hooks need review|Folder access'
+MF_DIALOGS+='|Approaching rate limits|Enter to confirm|Press enter to |esc to cancel|Sign in with'
+
 mf_prompt() { # SOCKET → MF_SCREEN (all), MF_DRAFT (what stands in the prompt, without blanks), MF_GLYPH
-  # The prompt begins at the last line with a prompt sign; where there is none, it is the cursor's line.
-  local out cursor line at=-1 index
-  local -a lines
+  # The prompt begins at the last line with a prompt sign, and where the program draws rules, between the
+  # last two of them: what a person said is shown above with the same sign. Without a sign it is the
+  # cursor's line. MF_DIALOG=1: a question stands there instead.
+  local out cursor line at=-1 index from=0
+  local -a lines rules=()
   out=$(mf_tmux "$1" display-message -p -t "$MF_PANE" '#{cursor_y}' \; capture-pane -p -t "$MF_PANE" 2>/dev/null) || return 1
   mapfile -t lines <<<"$out"
   cursor=${lines[0]}
   lines=("${lines[@]:1}")
-  MF_SCREEN=${out#*$'\n'} MF_GLYPH=0
+  MF_SCREEN=${out#*$'\n'} MF_GLYPH=0 MF_DIALOG=0
   for index in "${!lines[@]}"; do
+    case ${lines[index]} in ────*) rules+=("$index") ;; esac
+  done
+  if ((${#rules[@]} >= 2)); then from=${rules[-2]}; fi
+  for ((index = from; index < ${#lines[@]}; index++)); do
     case ${lines[index]} in
       '❯'* | '›'* | '> '* | '>') at=$index MF_GLYPH=1 ;;
     esac
   done
+  printf -v out '%s\n' "${lines[@]:from}"
+  if [[ $out =~ $MF_DIALOGS ]]; then MF_DIALOG=1 MF_GLYPH=0; fi
   if [ "$MF_GLYPH" = 1 ]; then
     MF_DRAFT=${lines[at]#?}
     for ((index = at + 1; index < ${#lines[@]}; index++)); do
@@ -107,6 +120,7 @@ mf_prompt() { # SOCKET → MF_SCREEN (all), MF_DRAFT (what stands in the prompt,
 }
 
 mf_stands() { # PROBE: does our text stand in the prompt?
+  [ "$MF_DIALOG" = 0 ] || return 1
   [[ -n $1 && $MF_DRAFT == *"$1"* ]] && return 0
   [[ $MF_GLYPH = 1 && $MF_DRAFT =~ \[(Pastedtext#|PastedContent|paste#|Pasted~) ]]
 }
@@ -129,6 +143,10 @@ mf_type() { # SOCKET TEXT RETRIES → MF_VERDICT ("accepted screen", …); text 
     fi
   done
   for ((try = 0; try <= retries; try++)); do
+    if mf_prompt "$socket" && [ "$MF_DIALOG" = 1 ]; then # it came up just now; our text is lost or waits
+      MF_VERDICT='unknown dialog'
+      return
+    fi
     if ! mf_enter "$socket"; then
       MF_VERDICT='unknown gone'
       return
