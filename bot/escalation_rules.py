@@ -44,7 +44,7 @@ def key_of(agent: str, kind: str, text: str) -> str:
 def title_of(body: str) -> str:
     """The first line, at most 120 characters."""
     first = body.strip().splitlines()[0] if body.strip() else "(no text)"
-    return first if len(first) <= 120 else first[:117] + "…"
+    return first if len(first) <= 120 else first[:119] + "…"
 
 
 def due_after(opened: datetime, level: int) -> datetime | None:

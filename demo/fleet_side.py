@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 
@@ -99,6 +102,19 @@ class FleetSide:
         """The pid of the tmux server of the demo's socket; None when there is none."""
         code, said = await self._tmux("display-message", "-p", "#{pid}")
         return int(said) if code == 0 and said.isdigit() else None
+
+    async def end_agents(self) -> None:
+        """End the tmux server of the demo's socket, by pid, and wait until it is gone (up to 5 s)."""
+        pid = await self.tmux_pid()
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + 5.0
+        while True:
+            if not Path(f"/proc/{pid}").exists() or time.monotonic() > until:
+                return
+            await asyncio.sleep(0.05)
 
     async def tell(self, agent: str, text: str) -> None:
         """What an operator types in a terminal: `mosaic agent send`. Raises DemoError."""

@@ -13,7 +13,7 @@ from demo.layout import Layout
 from fleet.files import write_atomic
 from framework.seed import seed
 
-REPORT_EVERY_S = 4
+REPORT_EVERY_S = 3
 FIRST_REPORT = "first-report"
 
 

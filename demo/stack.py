@@ -22,6 +22,7 @@ from fleet.files import write_atomic
 ROOMS = {"ops": "Fleet ops", "conversation": "Talk to Mos", "log": "Fleet log", "reports": "Fleet reports"}
 SERVER_NAME = "mosaic.localhost"
 JOIN_LIMIT_S = 30.0
+STOP_LIMIT_S = 15.0
 
 
 class Stack:
@@ -127,13 +128,20 @@ class Stack:
 
     async def stop(self) -> None:
         """End all of it, the bot first so that it can say good-bye to the rest. Raises DemoError."""
-        for client in (self.operator, self.outsider):
-            if client is not None:
-                await client.close()
-        await self.programs.stop("bot")
-        await asyncio.gather(self.programs.stop("node"), self._homeserver.stop())
-        await asyncio.to_thread(end_marked, self.layout)
-        self.fleet.remove_sockets()
+        try:
+            for client in (self.operator, self.outsider):
+                if client is not None:
+                    await client.close()
+            async with asyncio.timeout(STOP_LIMIT_S):
+                # The agents while the node lives: their last report is taken at once, so they end at once.
+                await asyncio.gather(self.programs.stop("bot"), self.fleet.end_agents())
+                await asyncio.gather(self.programs.stop("node"), self._homeserver.stop())
+        except TimeoutError:
+            self._progress("asked to end without effect; ending what is left")
+        finally:
+            # Whatever went wrong above (somebody removed the folder, say), nothing is left running.
+            await asyncio.to_thread(end_marked, self.layout)
+            self.fleet.remove_sockets()
 
 
 def clear(layout: Layout) -> list[int]:

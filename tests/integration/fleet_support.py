@@ -74,7 +74,7 @@ class LiveFleet:
     socket: str
 
     def env(self, **more: str) -> dict[str, str]:
-        return clean_env(MOSAIC_HOME=str(self.home), STUB_THINK_S="0.05", **more)
+        return clean_env(**{"MOSAIC_HOME": str(self.home), "STUB_THINK_S": "0.05", **more})
 
     def define(self, name: str, *, runtime: str = "stub", command: str | None = None, **extra: str) -> Path:
         """Write the agent's env file; by default it runs the stub program directly."""

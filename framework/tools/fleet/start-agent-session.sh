@@ -103,7 +103,7 @@ workdir=$(cd -- "$workdir" && pwd -P) || fail 1 "the work directory $workdir of 
 pane_env=(
   -e "MOSAIC_HOME=$MOSAIC_HOME" -e "MOSAIC_AGENT_NAME=$name" -e "MOSAIC_AGENT_CLASS=$class"
   -e "MOSAIC_AGENT_RUNTIME=$runtime" -e "MOSAIC_AGENT_MODEL=$model" -e "MOSAIC_TMUX_SOCKET=$socket"
-  -e "PATH=$MOSAIC_HOME/tools/tmux:$PATH" -e "HOME=$HOME"
+  -e "HOME=$HOME"
 )
 if [ "$runtime" = claude ]; then
   pane_env+=(-e CLAUDE_CODE_DISABLE_1M_CONTEXT=1 -e CLAUDE_CODE_AUTO_COMPACT_WINDOW=200000)
@@ -117,7 +117,8 @@ while IFS= read -r key; do # an agent's own extra settings, and those of the pro
   case $key in STUB_*) pane_env+=(-e "$key=${!key}") ;; esac
 done < <(compgen -e)
 
-start=()
+# tmux gives a pane the PATH of the client that asked for it, whatever -e says
+PATH=$MOSAIC_HOME/tools/tmux:$PATH
 if [ -n "$socket" ]; then
   "$here/start-holder.sh" "$socket" 9>&- || exit 1
   start=(timeout -k 1 10 tmux -N -L "$socket")

@@ -84,11 +84,13 @@ mf_prompt() { # SOCKET → MF_SCREEN (all), MF_DRAFT (what stands in the prompt,
   # The prompt begins at the last line with a prompt sign, and where the program draws rules, between the
   # last two of them: what a person said is shown above with the same sign. Without a sign it is the
   # cursor's line. MF_DIALOG=1: a question stands there instead.
-  local out cursor line at=-1 index from=0
+  local out cursor width line at=-1 index from=0
   local -a lines rules=()
-  out=$(mf_tmux "$1" display-message -p -t "$MF_PANE" '#{cursor_y}' \; capture-pane -p -t "$MF_PANE" 2>/dev/null) || return 1
+  out=$(mf_tmux "$1" display-message -p -t "$MF_PANE" '#{cursor_y} #{pane_width}' \; \
+    capture-pane -p -t "$MF_PANE" 2>/dev/null) || return 1
   mapfile -t lines <<<"$out"
-  cursor=${lines[0]}
+  [[ ${lines[0]} =~ ^([0-9]+)\ ([0-9]+)$ ]] || return 1
+  cursor=${BASH_REMATCH[1]} width=${BASH_REMATCH[2]}
   lines=("${lines[@]:1}")
   MF_SCREEN=${out#*$'\n'} MF_GLYPH=0 MF_DIALOG=0
   for index in "${!lines[@]}"; do
@@ -113,7 +115,7 @@ mf_prompt() { # SOCKET → MF_SCREEN (all), MF_DRAFT (what stands in the prompt,
     for ((index = cursor - 40 < 0 ? 0 : cursor - 40; index <= cursor; index++)); do
       line=${lines[index]:-}
       # a shorter line ends what went before: only a wrapped one goes on
-      if ((index < cursor && ${#line} < MF_WIDTH)); then MF_DRAFT=''; else MF_DRAFT+=$line; fi
+      if ((index < cursor && ${#line} < width)); then MF_DRAFT=''; else MF_DRAFT+=$line; fi
     done
   fi
   MF_DRAFT=${MF_DRAFT//[[:space:]$'\u00a0'│┃]/}
@@ -127,8 +129,6 @@ mf_stands() { # PROBE: does our text stand in the prompt?
 
 mf_type() { # SOCKET TEXT RETRIES → MF_VERDICT ("accepted screen", …); text is clean already
   local socket=$1 text=$2 retries=$3 probe seen=0 try left tries
-  MF_WIDTH=$(mf_tmux "$socket" display-message -p -t "$MF_PANE" '#{pane_width}' 2>/dev/null) || MF_WIDTH=80
-  [[ $MF_WIDTH =~ ^[0-9]+$ ]] || MF_WIDTH=80
   probe=${text//[[:space:]$'\u00a0'│┃]/}
   ((${#probe} <= 24)) || probe=${probe: -24}
   if ! mf_paste "$socket" "$text"; then
