@@ -1,18 +1,17 @@
-"""What agents say: answers, escalations, logs, traffic among themselves, ends of turns, blocks."""
+"""What agents say: each envelope to its end; answers are judged in `bot.answers`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
+from bot.answers import Answers, Effect, Speaker
 from bot.long_text import parts_of
 from bot.posts import Posts, folded, plain, spoken
-from bot.rooms import Place
 from bot.triage import (
     Answer,
     Block,
@@ -26,32 +25,19 @@ from bot.triage import (
     TurnEnded,
     judge_envelope,
 )
-from connectors.protocol import Content
 from fleet.messages.envelope import decode
-from fleet.register import conversations, escalations, inbox, messages
+from fleet.register import escalations, inbox
 
 if TYPE_CHECKING:
     from bot.config import Config
     from bot.escalations import Escalations
     from fleet.model import Envelope, Roster
-    from fleet.register.conversations import Conversation
     from fleet.register.engine import Register, Tx
     from fleet.register.inbox import InboxRow
-    from fleet.register.messages import MessageRow
 
 log = structlog.get_logger("agents")
 
-HANDLE_LIFE = timedelta(days=7)  # an agent may post only to handles delivered to it within this time
 LOG_HEAD = 100  # characters of a log's first line that stand in the room
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """Who an envelope is from: ``agent`` is the session name, ``known`` whether the roster has it."""
-
-    agent: str
-    alias: str
-    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +48,8 @@ class Agents:
     config: Config
     posts: Posts
     escalations: Escalations
+    answers: Answers
     roster: Callable[[], Awaitable[Roster]]
-    now: Callable[[], datetime]
     woke: Callable[[], None]
     attachments: Path
 
@@ -74,7 +60,9 @@ class Agents:
         decision = judge_envelope(envelope, self.config.rooms.keys())
         match decision:
             case Answer():
-                await self._answer(row, envelope, speaker, decision)
+                await self._effect(
+                    row, envelope, speaker, await self.answers.answer(envelope, speaker, decision)
+                )
             case Escalate(room):
                 await self._escalate(row, envelope, speaker, room)
             case IntoEscalation(number, resolves):
@@ -86,7 +74,7 @@ class Agents:
             case PostInto(room):
                 await self._post_into(row, envelope, speaker, room)
             case TurnEnded():
-                await self._turn_ended(row, envelope, speaker)
+                await self._effect(row, envelope, speaker, await self.answers.turn_ended(envelope, speaker))
             case Block(opened):
                 await self._block(row, envelope, speaker, opened)
             case Bury(reason):
@@ -109,6 +97,15 @@ class Agents:
 
         await self.register.write(both)
 
+    async def _effect(self, row: InboxRow, envelope: Envelope, speaker: Speaker, effect: Effect) -> None:
+        match effect:
+            case Bury(reason):
+                await self._bury(row, speaker, reason)
+            case Log():
+                await self._log(row, envelope, speaker)
+            case _:
+                await self._finish(row, effect)
+
     async def _bury(self, row: InboxRow, speaker: Speaker, reason: str) -> None:
         ops = self.posts.rooms.with_mode("ops")
 
@@ -119,162 +116,6 @@ class Agents:
                 self.posts.put_all(tx, ops, lambda _p: plain(text), dedup=f"bury:{row.id}")
 
         await self.register.write(work)
-
-    # --- answers to people -----------------------------------------------------------------------------
-
-    async def _answer(self, row: InboxRow, envelope: Envelope, speaker: Speaker, to: Answer) -> None:
-        conversation = await conversations.by_handle(self.register, to.handle)
-        if conversation is None or conversation.agent != speaker.agent:
-            await self._bury(row, speaker, f"handle {to.handle} was never given to it")
-            return
-        if self.now() - conversation.last_at > HANDLE_LIFE:
-            await self._bury(row, speaker, f"handle {to.handle} is older than 7 days")
-            return
-        if to.interim:
-            await self._log(row, envelope, speaker)
-            return
-        message = await self._which(to)
-        place = self.posts.rooms.place(conversation.connector, conversation.room)
-        if place is None:
-            await self._bury(row, speaker, f"the room of {to.handle} is not configured any more")
-            return
-
-        def work(tx: Tx) -> None:
-            if to.reaction:
-                if message is not None:
-                    emoji = envelope.body.strip()[:16]
-                    thread = conversation.thread or None
-                    self.posts.react(
-                        tx, place, emoji, event=message.event_ref, dedup=f"env:{envelope.id}", thread=thread
-                    )
-                return
-            self._say(tx, speaker, conversation, place, message, envelope.body, f"env:{envelope.id}")
-            conversations.touch(tx, conversation.handle)
-
-        await self._finish(row, work)
-
-    async def _which(self, to: Answer) -> MessageRow | None:
-        if to.number is not None:
-            return await messages.by_token(self.register, to.handle, to.number)
-        return await messages.newest_open(self.register, to.handle) or await messages.newest(
-            self.register, to.handle
-        )
-
-    def _say(
-        self,
-        tx: Tx,
-        speaker: Speaker,
-        conversation: Conversation,
-        place: Place,
-        message: MessageRow | None,
-        body: str,
-        dedup: str,
-    ) -> None:
-        """Post an answer where it was asked, and copies where the same conversation is shown."""
-        thread = conversation.thread or None
-        first: str | None = None
-        for index, part in enumerate(parts_of(body, self.attachments, dedup)):
-            content = spoken(
-                speaker.alias,
-                part.text,
-                ping=(conversation.person,) if index == 0 else (),
-                silent=False,
-                reply_to=message.event_ref if message and index == 0 else None,
-                file=part.file,
-            )
-            key = f"{dedup}:{index}"
-            sent = self.posts.put(tx, place, content, dedup=key, lane="answer", thread_ref=thread)
-            first = first or sent
-            self._copy(
-                tx, conversation, place, spoken(speaker.alias, part.text, file=part.file), f"copy:{key}"
-            )
-        if message is None or first is None:
-            return
-        if messages.answered(tx, message.number, first):
-            seen = self.posts.react(
-                tx, place, "👀", event=message.event_ref, dedup=f"seen:{message.inbox_id}", thread=thread
-            )
-            gone = Content(text="")
-            self.posts.put(
-                tx,
-                place,
-                gone,
-                kind="redact",
-                refers_to=seen,
-                dedup=f"unseen:{message.number}",
-                lane="answer",
-            )
-
-    def _copy(self, tx: Tx, conversation: Conversation, place: Place, content: Content, dedup: str) -> None:
-        if not conversation.thread:
-            self.posts.put_all(
-                tx,
-                place.name,
-                lambda _p: content,
-                dedup=dedup,
-                leave_out=(conversation.connector,),
-                lane="normal",
-            )
-            return
-        root = escalations.number_by_ref(tx, conversation.connector, conversation.thread)
-        if root is not None:
-            self.escalations.into_thread(
-                tx, root, lambda _p: content, dedup=dedup, leave_out=conversation.connector
-            )
-
-    async def _turn_ended(self, row: InboxRow, envelope: Envelope, speaker: Speaker) -> None:
-        """The rules of *A turn* (05-processes): the tool's answer counts, else the turn's last words."""
-        open_ones = await self._open_of(envelope.data)
-        talks = {m.handle for m in open_ones}
-        last = str(envelope.data.get("last_message") or "").strip()
-        reason = str(envelope.data.get("reason") or "end")
-        conversation_by = {h: await conversations.by_handle(self.register, h) for h in talks}
-
-        def work(tx: Tx) -> None:
-            for message in open_ones:
-                conversation = conversation_by[message.handle]
-                if conversation is None:
-                    continue
-                place = self.posts.rooms.place(conversation.connector, conversation.room)
-                if place is None:
-                    continue
-                said = messages.answer_in_turn(tx, message.handle, since=message.number)
-                if said is not None:
-                    messages.answered(tx, message.number, said)
-                    continue
-                answers = self.config.rooms[place.name].answers
-                if reason == "end" and last and len(talks) == 1 and answers != "tool":
-                    self._say(tx, speaker, conversation, place, message, last, f"fallback:{message.number}")
-                else:
-                    self._no_answer(tx, speaker, conversation, place, message, _why(reason, last, len(talks)))
-
-        await self._finish(row, work)
-
-    async def _open_of(self, data: Mapping[str, Any]) -> list[MessageRow]:
-        found = []
-        for token in data.get("tokens") or ():
-            handle, _, number = str(token).partition(".")
-            message = (
-                await messages.by_token(self.register, handle, int(number)) if number.isdigit() else None
-            )
-            if message is not None and message.state != "answered":
-                found.append(message)
-        return found
-
-    def _no_answer(
-        self,
-        tx: Tx,
-        speaker: Speaker,
-        conversation: Conversation,
-        place: Place,
-        message: MessageRow,
-        why: str,
-    ) -> None:
-        text = f"⚠️ {speaker.alias} ended the turn of M-{message.number} {why}."
-        content = plain(text, ping=(conversation.person,), silent=False, reply_to=message.event_ref)
-        dedup = f"noanswer:{message.number}"
-        self.posts.put(tx, place, content, dedup=dedup, lane="answer", thread_ref=conversation.thread or None)
-        messages.advance(tx, message.number, "failed", note=why)
 
     # --- calls for people ------------------------------------------------------------------------------
 
@@ -378,18 +219,3 @@ class Agents:
                 self.posts.put_all(tx, where, lambda _p: content, dedup=f"env:{envelope.id}")
 
         await self._finish(row, work, None if where else "no room of mode ops is configured")
-
-
-def _why(reason: str, last: str, talks: int) -> str:
-    if reason != "end":
-        words = {
-            "escape": "because it was stopped",
-            "api_error": "with an error of its model service",
-            "limit": "at a usage limit",
-            "cleared": "because its context was cleared",
-            "crash": "because its program ended",
-        }
-        return words.get(reason, f"early ({reason})")
-    if talks > 1:
-        return "in which several people asked, without answering this one"
-    return "without an answer" if not last else "without sending an answer"

@@ -18,6 +18,7 @@ from ulid import ULID
 
 from bot import logs
 from bot.agents import Agents
+from bot.answers import Answers
 from bot.commands.context import Caller
 from bot.commands.dispatch import Dispatcher
 from bot.commands.registry import Role
@@ -132,15 +133,17 @@ class Bot:
             self._woke,
             utc_now(),
         )
+        attachments = home.bot / "attachments"
+        answers = Answers(register, config, self._posts, self._escalations, utc_now, attachments)
         self._agents = Agents(
             register,
             config,
             self._posts,
             self._escalations,
+            answers,
             roster.get,
-            utc_now,
             self._woke,
-            home.bot / "attachments",
+            attachments,
         )
         self._worker = InboxWorker(register, self._handle)
         self._relay = Relay(register, home.spool, wake=self._worker.wake, on_bad=self._bad_file)

@@ -27,10 +27,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 SITE = PROJECT / ".cache" / "pictures" / "site"
 LIMIT_KB = 250
 SETTLE_MS = 1500  # fonts, images and reactions come after the room itself
+POLL_MS = 6000  # the bot reads the fleet every 5 s where nobody watches
 ROOMS = {"ops": "Fleet ops", "conversation": "Talk to Mos", "log": "Fleet log", "reports": "Fleet reports"}
 MORNING = "Good morning! Please have the login branch reviewed before noon."
-QUESTION = "May I run the migration on staging?"
-ANSWER = "Yes, and keep the log of it."
+BLOCK = "May I run the migration on staging?"
+QUESTION = "The staging password has expired. Who can renew it?"
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
@@ -43,19 +44,17 @@ class Picture:
     size: tuple[int, int]
     theme: str
     show: str = ""
+    before_scene: bool = False  # as the demo left it
 
 
 PICTURES = (
-    Picture("chat", "ops", DESKTOP, "light"),
-    Picture("conversation-desktop-dark", "conversation", DESKTOP, "dark"),
-    Picture("escalation-desktop-light", "ops", DESKTOP, "light", "E-1"),
-    Picture("log-desktop-light", "log", DESKTOP, "light"),
-    Picture("log-phone-dark", "log", PHONE, "dark"),
-    Picture("conversation-phone-light", "conversation", PHONE, "light"),
+    Picture("escalation-desktop-light", "ops", DESKTOP, "light", "E-1", before_scene=True),
     Picture("reports-desktop-light", "reports", DESKTOP, "light"),
     Picture("reports-phone-dark", "reports", PHONE, "dark"),
+    Picture("conversation-desktop-dark", "conversation", DESKTOP, "dark"),
     Picture("ops-phone-light", "ops", PHONE, "light"),
     Picture("ops-phone-dark", "ops", PHONE, "dark"),
+    Picture("chat", "ops", DESKTOP, "light"),
 )
 
 
@@ -122,13 +121,10 @@ def write(page: Page, text: str) -> None:
     page.wait_for_timeout(SETTLE_MS)
 
 
-def reply(page: Page, to: str, text: str) -> None:
-    """Answer the newest message that has the words ``to``, by that message's menu."""
-    row = page.locator(".Timeline li.Timeline_message", has_text=to).last
-    row.hover()
-    row.locator("button.Timeline_messageOptions").click()
-    page.locator(".menu button", has_text="Reply").click()
-    write(page, text)
+def react(page: Page, to: str, emoji: str) -> None:
+    """Add to a reaction that stands below the first message with the words ``to``."""
+    page.locator(".Timeline li", has_text=to).first.locator("button", has_text=emoji).click()
+    page.wait_for_timeout(SETTLE_MS)
 
 
 def tell(home: str, agent: str, words: str) -> None:
@@ -138,16 +134,20 @@ def tell(home: str, agent: str, words: str) -> None:
 
 
 def play(page: Page, home: str) -> None:
-    """An agent that needs a person, the table that shows it, the person's answers."""
+    """A word to the orchestrator; a blocked agent, the table that shows it; a question, taken by a reaction."""
     enter(page, "conversation")
     write(page, MORNING)
     enter(page, "ops")
-    tell(home, "coder1", f"block {QUESTION}")
-    page.locator(".Timeline li", has_text=QUESTION).first.wait_for()
+    tell(home, "coder1", f"block {BLOCK}")
+    page.locator(".Timeline li pre", has_text=BLOCK).first.wait_for()
+    page.wait_for_timeout(POLL_MS)
     write(page, "!fleet ps")
-    page.locator(".Timeline li pre", has_text=QUESTION[:20]).first.wait_for()
-    reply(page, f": {QUESTION}", ANSWER)
-    page.wait_for_timeout(3 * SETTLE_MS)
+    page.locator(".Timeline li pre", has_text="needs you").first.wait_for()
+    tell(home, "coder0", f"escalate {QUESTION}")
+    page.locator(".Timeline li", has_text=QUESTION).first.locator("button", has_text="✅").wait_for()
+    react(page, QUESTION, "✅")
+    page.locator(".Timeline li", has_text=re.compile(f"{re.escape(QUESTION)}.*acknowledged", re.S)).first.wait_for()
+    page.wait_for_timeout(SETTLE_MS)
 
 
 def take(page: Page, picture: Picture, out: Path) -> str:
@@ -158,7 +158,9 @@ def take(page: Page, picture: Picture, out: Path) -> str:
     page.evaluate("document.activeElement?.blur()")
     if picture.show:
         page.locator(".Timeline li", has_text=picture.show).first.scroll_into_view_if_needed()
-        page.wait_for_timeout(SETTLE_MS)
+    else:
+        page.locator(".Timeline_scroller").evaluate("scroller => scroller.scrollTo(0, scroller.scrollHeight)")
+    page.wait_for_timeout(SETTLE_MS)
     path = out / f"{picture.file}.png"
     page.screenshot(path=path)
     squeeze(path)
@@ -200,11 +202,13 @@ def main() -> int:
         page = browser.new_context(device_scale_factor=2).new_page()
         page.on("pageerror", lambda problem: say(f"page: {problem}"))
         sign_in(page, address, connection)
+        wanted = [picture for picture in PICTURES if given.only.search(picture.file)]
+        for picture in [p for p in wanted if p.before_scene]:
+            say(take(page, picture, given.out))
         if not given.no_scene:
             play(page, connection["mosaic_home"])
-        for picture in PICTURES:
-            if given.only.search(picture.file):
-                say(take(page, picture, given.out))
+        for picture in [p for p in wanted if not p.before_scene]:
+            say(take(page, picture, given.out))
         browser.close()
     large = [p.name for p in given.out.glob("*.png") if p.stat().st_size >= LIMIT_KB * 1000]
     if large:

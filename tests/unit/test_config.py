@@ -58,7 +58,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
             ["exactly one of `cron:` and `every_s:`"],
         ),
         (
-            "rooms: {ops: {mode: ops}}\nschedules: [{id: a, report: readiness, room: ops, every_s: 5, tz: M}]",
+            "rooms: {o: {mode: ops}}\nschedules: [{id: a, report: readiness, room: o, every_s: 5, tz: M}]",
             ["`M` is no time zone"],
         ),
         ("http: {listen: '0.0.0.0:80'}", ["http.listen", "not loopback"]),

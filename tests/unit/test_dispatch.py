@@ -36,6 +36,7 @@ from fleet.register.engine import Register
 
 ANA = Caller("matrix", "@ana:hs", Role.OPERATOR, "ops", "!ops")
 BEN = replace(ANA, person="@ben:hs")
+OWNER = Caller("cli", "local:ana", Role.ADMIN)
 VERA = replace(ANA, person="@vera:hs", role=Role.VIEWER)
 
 
@@ -92,35 +93,35 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     register = await Register.open(
         home.register, tenant_id="ana", host="here", now=lambda: clock[0].at if clock else datetime.now(UTC)
     )
-    roster = Roster(
-        agents=(
-            AgentDef("coder0", "stub", socket="nowhere-at-all"),
-            AgentDef("ops0", "stub", "operator", alias="Oz", socket="nowhere-at-all"),
-        ),
-        tenant_id="ana",
-    )
-    made = World(home, register, roster)
-    clock.append(made)
-    made.rows = [
-        AgentRow(
-            a.name, "here", "ana", a.socket, True, Readiness.WORKING, agent_class=a.agent_class, pane_pid=7
+    try:
+        roster = Roster(
+            agents=(
+                AgentDef("coder0", "stub", socket="nowhere-at-all"),
+                AgentDef("ops0", "stub", "operator", alias="Oz", socket="nowhere-at-all"),
+            ),
+            tenant_id="ana",
         )
-        for a in roster.agents
-    ]
-    config = Config(rooms={"ops": Room(mode="ops"), "reports": Room(mode="reports")})
-    posts = Posts(Rooms(config, []), new_id)
-    calls = Escalations(
-        register, posts, config, alias=str, on_call=lambda _c: (), now=made.now, wake=lambda: None
-    )
-    reports = Reports(posts, register, made.snapshot, home.bot / "reports", now=made.now)
+        made = World(home, register, roster)
+        clock.append(made)
+        made.rows = [
+            AgentRow(a.name, "here", "ana", a.socket, True, Readiness.WORKING, agent_class=a.agent_class)
+            for a in roster.agents
+        ]
+        config = Config(rooms={"ops": Room(mode="ops"), "reports": Room(mode="reports")})
+        posts = Posts(Rooms(config, []), new_id, home.bot / "attachments")
+        calls = Escalations(
+            register, posts, config, alias=str, on_call=lambda _c: (), now=made.now, wake=lambda: None
+        )
+        reports = Reports(posts, register, made.snapshot, home.bot / "reports", now=made.now)
 
-    async def missed(schedule: str, reason: str) -> None:
-        raise AssertionError(f"{schedule}: {reason}")
+        async def missed(schedule: str, reason: str) -> None:
+            raise AssertionError(f"{schedule}: {reason}")
 
-    schedules = Schedules(register, (), reports.post_due, missed, now=made.now)
-    made.services = Services(config, register, {}, calls, reports, schedules, made.at, lambda: None)
-    yield made
-    await register.close()
+        schedules = Schedules(register, (), reports.post_due, missed, now=made.now)
+        made.services = Services(config, register, {}, calls, reports, schedules, made.at, lambda: None)
+        yield made
+    finally:
+        await register.close()
 
 
 # --- answers -----------------------------------------------------------------------------------------------
