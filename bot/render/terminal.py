@@ -55,6 +55,6 @@ def _coloured(document: Document, out: TextIO) -> None:
 
 
 def show_error(text: str) -> None:
-    """One paragraph on stderr."""
-    sys.stderr.write(f"mosaic: {text}\n")
+    """One paragraph on stderr. A text that brings its own prefix keeps it."""
+    sys.stderr.write(f"{text}\n" if text.startswith("[mosaic]") else f"mosaic: {text}\n")
     sys.stderr.flush()

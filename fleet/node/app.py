@@ -40,6 +40,8 @@ log = structlog.get_logger("node")
 
 ROSTER_LOOK_S = 1.0
 SWEEP_S = 3600.0
+LOCK_TRIES = 20  # about a second: whoever asks whether a node lives holds the lock for a moment
+LOCK_PAUSE_S = 0.05
 STOP_LIMIT_S = 4.0
 EXIT_RUNNING = 5
 EXIT_ROSTER = 3
@@ -65,7 +67,7 @@ async def run_node(
     """
     environ = os.environ if env is None else env
     await asyncio.to_thread(home.run.mkdir, 0o700, True, True)
-    held = try_lock(home.node_lock)
+    held = await _hold(home.node_lock)
     if held is None:
         pid = home.node_lock.read_text("utf-8").strip() or "unknown"
         print(f"A node of {home.root} runs already (pid {pid}); one per home.", file=sys.stderr)  # noqa: T201
@@ -209,6 +211,16 @@ class Node:
         while True:
             await asyncio.to_thread(sweep, self._home, _now())
             await asyncio.sleep(SWEEP_S)
+
+
+async def _hold(path: Path) -> int | None:
+    """The lock that says that a node lives, or None when another node has it."""
+    for _ in range(LOCK_TRIES):
+        held = try_lock(path)
+        if held is not None:
+            return held
+        await asyncio.sleep(LOCK_PAUSE_S)
+    return None
 
 
 def _now() -> datetime:

@@ -11,7 +11,9 @@ import pytest_asyncio
 from chat_support import PASSWORD, Person, free_port, new_account
 
 from bot.homeserver import Homeserver
+from demo.layout import Layout
 from demo.matrix_client import MatrixClient
+from demo.stack import Stack, clear
 
 ROOT = Path(__file__).parents[2]
 SYNAPSE = Path(os.environ.get("MOSAIC_SYNAPSE_PYTHON", ROOT / ".synapse/bin/python"))
@@ -43,3 +45,21 @@ async def person(homeserver: Homeserver) -> AsyncIterator[Person]:
     yield make
     for client in opened:
         await client.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """The whole product on real parts: homeserver, node, five agents, bot; once for the whole run."""
+    layout = Layout(tmp_path_factory.mktemp("stack"))
+    clear(layout)
+    running = Stack(layout, lambda _line: None)
+    try:
+        await running.start()
+        yield running
+    finally:
+        await running.stop()
+
+
+@pytest.fixture
+def operator(stack: Stack) -> MatrixClient:
+    return stack.people[0]

@@ -6,44 +6,23 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from demo.fleet_side import MOSAIC
-from demo.layout import Layout
 from demo.matrix_client import MatrixClient
 from demo.matrix_seen import Seen
-from demo.stack import Stack, clear, missing_programs
+from demo.stack import Stack, missing_programs
 from fleet.files import is_locked
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(missing_programs() is not None, reason=str(missing_programs())),
 ]
 
 LIMIT_S = 45.0
 FULL = os.environ.get("MOSAIC_PROOF") == "full"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The whole product on real parts, once for this file."""
-    layout = Layout(tmp_path_factory.mktemp("survival"))
-    clear(layout)
-    running = Stack(layout, lambda _line: None)
-    try:
-        await running.start()
-        yield running
-    finally:
-        await running.stop()
-
-
-@pytest.fixture
-def operator(stack: Stack) -> MatrixClient:
-    return stack.people[0]
 
 
 async def killed(stack: Stack, name: str) -> None:

@@ -36,6 +36,7 @@ class Program:
         self.keyboard, self.screen = Keyboard(), Screen(sys.stdout.fileno())
         self.draft, self.choice = "", 0
         self.leaving_at, self.drawn, self.running = -10.0, "", True
+        self.end_reason = "exit"  # a person's wish; a signal or a lost terminal is none
 
     def run(self) -> int:
         source = sys.stdin.fileno()
@@ -58,6 +59,7 @@ class Program:
                 if wake_read in ready:
                     os.read(wake_read, 1024)
                 if source in ready and not self._read(source):
+                    self.end_reason = "signal"
                     break
                 self._take(self.keyboard.expire(time.monotonic()))
                 self.turns.tick()
@@ -65,12 +67,12 @@ class Program:
             with contextlib.suppress(OSError, termios.error):
                 self.screen.write("\x1b[?2004l\r\n")
                 termios.tcsetattr(source, termios.TCSADRAIN, before)
-            self.journal.report("session_ended", "ended", None, 1.0, reason="exit")
+            self.journal.report("session_ended", "ended", None, 1.0, reason=self.end_reason)
             self.journal.close(1.5)
         return 0
 
     def _leave(self, *_: object) -> None:
-        self.running = False
+        self.running, self.end_reason = False, "signal"
 
     def _patience(self) -> float:
         wait = self.turns.patience()
