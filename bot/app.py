@@ -19,6 +19,7 @@ from ulid import ULID
 from bot import logs
 from bot.agents import Agents
 from bot.answers import Answers
+from bot.commands.audit_late import chain_late
 from bot.commands.context import Caller
 from bot.commands.dispatch import Dispatcher
 from bot.commands.registry import Role
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bot")
 
 STOP_LIMIT_S = 5.0
+LATE_AUDIT_S = 30.0
 
 
 def utc_now() -> datetime:
@@ -210,12 +212,21 @@ class Bot:
         await self._register.write(work)
         self._wake()
 
+    async def _chain_late(self) -> None:
+        """Take what terminals did without us into the audit chain, now and every 30 s."""
+        while True:
+            await chain_late(self._home, self._register)
+            await asyncio.sleep(LATE_AUDIT_S)
+
     async def _run_for_terminal(self, argv: list[str], user: str, pid: int) -> Document:
         placed = await self._observer.place_of(pid)
-        person = f"agent:{placed.agent}" if placed.agent else f"local:{user}"
         # Only a call that stands outside the fleet is the owner's; one that cannot be placed reads.
-        role = Role.ADMIN if placed.place is Place.OUTSIDE else Role.VIEWER
-        caller = Caller("cli", person, role, agent=placed.agent)
+        if placed.agent:
+            caller = Caller("cli", f"agent:{placed.agent}", Role.VIEWER, agent=placed.agent)
+        elif placed.place is Place.OUTSIDE:
+            caller = Caller("cli", f"local:{user}", Role.ADMIN)
+        else:
+            caller = Caller("cli", f"unverified:{user}", Role.VIEWER)
         document = await self._dispatcher.run(argv, caller)
         self._woke()
         return document
@@ -245,6 +256,7 @@ class Bot:
                         ("mail", self._mail.run()),
                         ("escalations", self._escalations.run()),
                         ("schedules", self._schedules.run()),
+                        ("late audit", self._chain_late()),
                         *((f"outbox {n}", s.run()) for n, s in self._senders.items()),
                         *(
                             (f"inbound {n}", listen(self._register, c, self._worker.wake))

@@ -13,90 +13,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from bot.config_words import ConfigError, expand, no_secret, paragraph_of, read_yaml, unreadable
+from bot.config_connectors import Connectors, Matrix, Part, matrix_id
+from bot.config_words import ConfigError, expand, no_secret, paragraph_of, read_yaml
 
 __all__ = ["Access", "Config", "ConfigError", "Listed", "Matrix", "Room", "Schedule", "load_config"]
 
 REPORTS = ("readiness",)  # what this version can post
-_MATRIX_ID = re.compile(r"@[^:\s]+:\S+")
 _ROOM_NAME = re.compile(r"[a-z][a-z_-]{0,39}")
 _RESERVED_ROOMS = frozenset({"chat", "task", "operator"})
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
-
-
-class Local(_Part):
-    """The chat surface of this machine: a Unix socket that only the owner can open."""
-
-    enabled: bool = True
-
-
-class Matrix(_Part):
-    """One account on one homeserver. Exactly one of password and token, best as a file."""
-
-    homeserver: str
-    user_id: str
-    password_file: Path | None = None
-    token_file: Path | None = None
-    password_value: SecretStr | None = Field(default=None, alias="password")
-    token_value: SecretStr | None = Field(default=None, alias="token")
-
-    @field_validator("homeserver")
-    @classmethod
-    def _url(cls, value: str) -> str:
-        if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
-            raise ValueError(f"`{value}` is no address. Write it like `http://127.0.0.1:8008`.")
-        return value.rstrip("/")
-
-    @field_validator("user_id")
-    @classmethod
-    def _id(cls, value: str) -> str:
-        return _matrix_id(value)
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Matrix:
-        given = [self.password_file, self.token_file, self.password_value, self.token_value]
-        if sum(one is not None for one in given) != 1:
-            raise ValueError("needs exactly one secret. Give `password_file:` or `token_file:`, not both.")
-        return self
-
-    def password(self) -> str | None:
-        """The password, or None when there is a token. Raises ConfigError for an unreadable file."""
-        return _secret(self.password_value, self.password_file, "connectors.matrix.password_file")
-
-    def token(self) -> str | None:
-        """The access token, or None when there is a password. Raises ConfigError for an unreadable file."""
-        return _secret(self.token_value, self.token_file, "connectors.matrix.token_file")
-
-
-class Discord(_Part):
-    """Checked, so that a file for a later version is not refused in its details; not connected yet."""
-
-    token_file: Path
-    application_id: str | None = None
-    guild_id: str | None = None
-    api_base: str | None = None
-    gateway_url: str | None = None
-
-
-class Connectors(_Part):
-    local: Local = Local()
-    matrix: Matrix | None = None
-    discord: Discord | None = None
-
-
-class Room(_Part):
+class Room(Part):
     """One room, on any number of networks. ``answers`` says what counts as an agent's answer there."""
 
     mode: Literal["ops", "conversation", "log", "reports"]
@@ -116,7 +49,7 @@ class Room(_Part):
         return value
 
 
-class Listed(_Part):
+class Listed(Part):
     """Exact ids of one role. An empty list is nobody."""
 
     matrix: tuple[str, ...] = ()
@@ -126,14 +59,14 @@ class Listed(_Part):
     @field_validator("matrix")
     @classmethod
     def _exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_matrix_id(one) for one in value)
+        return tuple(matrix_id(one) for one in value)
 
     def ids(self, connector: str) -> tuple[str, ...]:
         """The person ids of that network."""
         return {"matrix": self.matrix, "discord": self.discord_users}.get(connector, ())
 
 
-class Access(_Part):
+class Access(Part):
     """Who may do what. Only this file, so only the terminal, changes it."""
 
     viewer: Listed = Listed()
@@ -147,7 +80,7 @@ class Access(_Part):
         return tuple(dict.fromkeys((*self.operator.ids(connector), *self.admin.ids(connector))))
 
 
-class Schedule(_Part):
+class Schedule(Part):
     """When a report is posted where: a cron line, or every so many seconds, in a time zone."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
@@ -192,7 +125,7 @@ class Schedule(_Part):
         return self
 
 
-class Http(_Part):
+class Http(Part):
     listen: str = "127.0.0.1:0"
 
     @field_validator("listen")
@@ -206,24 +139,24 @@ class Http(_Part):
         return value
 
 
-class Launch(_Part):
-    required_mcp: dict[str, tuple[str, ...]] = {}
+class Launch(Part):
+    required_mcp: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
-class Config(_Part):
+class Config(Part):
     """The whole file. ``budget``, ``retention`` and ``alarm`` are accepted and have no effect yet."""
 
     prefix: Annotated[str, Field(min_length=1, max_length=8, pattern=r"^\S+$")] = "!"
     connectors: Connectors = Connectors()
-    rooms: dict[str, Room] = {}
+    rooms: dict[str, Room] = Field(default_factory=dict)
     access: Access = Access()
     schedules: tuple[Schedule, ...] = ()
     http: Http = Http()
     supervisor: Literal["systemd", "none"] = "systemd"
     launch: Launch = Launch()
-    budget: dict[str, Any] = {}
-    retention: dict[str, Any] = {}
-    alarm: dict[str, Any] = {}
+    budget: dict[str, Any] = Field(default_factory=dict)
+    retention: dict[str, Any] = Field(default_factory=dict)
+    alarm: dict[str, Any] = Field(default_factory=dict)
     watchdog_url: str | None = None
 
     @property
@@ -268,6 +201,13 @@ class Config(_Part):
             for key in ("budget", "retention", "alarm")
             if getattr(self, key)
         ]
+        idle = {
+            "access.confirm_terminal_changes": self.access.confirm_terminal_changes,
+            "access.may_edit_commands": self.access.may_edit_commands,
+            "launch.required_mcp": self.launch.required_mcp,
+            "watchdog_url": self.watchdog_url,
+        }
+        said += [f"{key}: read, without effect in this version" for key, value in idle.items() if value]
         if not (self.connectors.matrix or self.connectors.local.enabled):
             said.append("connectors: none is on, so nobody can reach the bot")
         if self.rooms and not any(room.mode == "ops" for room in self.rooms.values()):
@@ -313,25 +253,3 @@ def refuse_unbuilt(config: Config, path: Path) -> None:
 
 def _beside(path: Path, file: Path | None) -> Path | None:
     return None if file is None else path.absolute().parent / file.expanduser()
-
-
-def _matrix_id(value: str) -> str:
-    if not _MATRIX_ID.fullmatch(value):
-        raise ValueError(
-            f'`{value}` is no Matrix id. Write it whole and in quotes, like `"@ana:example.org"`.'
-        )
-    return value
-
-
-def _secret(value: SecretStr | None, file: Path | None, key: str) -> str | None:
-    if value is not None:
-        return value.get_secret_value()
-    if file is None:
-        return None
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(unreadable(file, key, problem)) from None
-    if not text:
-        raise ConfigError(f"The secret {file} ({key}) is empty. Put the secret into it, one line.")
-    return text

@@ -47,6 +47,15 @@ class Stack:
             raise DemoError("the demo is not started")
         return self.operator, self.outsider
 
+    @property
+    def url(self) -> str:
+        """The homeserver's address. Raises HomeserverError before it has one."""
+        return self._homeserver.url
+
+    async def register(self, user: str, password: str) -> str:
+        """One more account; its id."""
+        return await self._homeserver.register(user, password)
+
     async def start(self) -> None:
         """Raises DemoError or HomeserverError, with words for people."""
         try:

@@ -18,7 +18,9 @@ class Home:
     root: Path
 
     @classmethod
-    def resolve(cls, given: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None) -> Home:
+    def resolve(
+        cls, given: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None
+    ) -> Home:
         """``given`` wins over ``$MOSAIC_HOME``, that over the default."""
         environ = os.environ if env is None else env
         chosen = given or environ.get("MOSAIC_HOME") or "~/.config/mosaic"

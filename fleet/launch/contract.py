@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-import socket
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from fleet.home import Home
-from fleet.launch.comms import CommsMiss, comms_block
+from fleet.host.name import this_host
+from fleet.launch.comms import comms_block
 from fleet.model import Roster
 
 _COMMON = ("CONSTITUTION.md", "SOUL.md", "USER.md", "TOOLS.md")
 
 
 def compose_contract(
-    home: Home, runtime: str, role: str | None, *, roster: Roster | None = None, agent: str | None = None
+    home: Home,
+    runtime: str,
+    role: str | None = None,
+    *,
+    roster: Roster | None = None,
+    agent: str | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> str:
     """The whole prompt: constitution, soul, user, tools, the role's contract, what the runtime needs, each
     followed by its `*.local.md` overlay, and the comms block of ``agent``. Parts that are not there are
-    left out; a missing peer list is no reason not to start (ENV-19). Raises nothing for missing files."""
-    if role is None and roster is not None and agent is not None and (entry := roster.get(agent)):
-        role = entry.agent_class
+    left out; a missing peer list is no reason not to start (ENV-19). Raises nothing for missing files.
+
+    ``role`` is a class or an agent's name; without it and ``agent`` it is the agent that
+    `MOSAIC_AGENT_NAME` in ``env`` names (ENV-18). ``roster`` is read from the home where none is given.
+    """
+    fleet = roster or _roster(home)
+    if fleet is not None and agent is None:
+        if role is None:
+            agent = (os.environ if env is None else env).get("MOSAIC_AGENT_NAME") or None
+        elif fleet.get(role):
+            agent, role = role, None
+    own = fleet.get(agent) if fleet is not None and agent is not None else None
+    role = role or (own.agent_class if own else None)
     files = [home.root / name for name in _COMMON]
     if role:
         files.append(role_file(home, role))
     files.append(home.fleet / "runtimes" / f"{runtime}.md")
     parts = [text for file in files for text in _with_overlay(file)]
-    if roster is not None and agent is not None:
-        try:
-            own = roster.get(agent)
-            host = (own.host if own else None) or socket.gethostname()
-            parts.append(
-                comms_block(roster, agent, host=host, send=str(home.send_tool), path=str(home.roster))
-            )
-        except CommsMiss:
-            pass
+    if fleet is not None and own is not None:
+        host = own.host or this_host()
+        parts.append(comms_block(fleet, own.name, host=host, send=str(home.send_tool), path=str(home.roster)))
     return "\n\n".join(parts) + "\n"
+
+
+def _roster(home: Home) -> Roster | None:
+    from fleet.roster.cache import current_roster
+    from fleet.roster.problem import RosterError
+
+    try:
+        return current_roster(home)
+    except (RosterError, OSError):
+        return None  # an agent starts without its peer list rather than not at all
 
 
 def role_file(home: Home, role: str) -> Path:

@@ -7,15 +7,16 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fleet.files import write_atomic
 from fleet.home import Home
 from fleet.launch.contract import compose_contract
 from fleet.launch.trust import TrustError, claude_file, trust
-from fleet.model import Roster
+from fleet.launch.waiting import VARIABLE, Waiting, waits
 
 RUNTIMES = ("claude", "codex", "pi", "opencode", "stub", "custom")
 REQUIRED_MCP: Mapping[str, Sequence[str]] = {"claude": ("sequential-thinking",)}
@@ -45,15 +46,19 @@ def runtime_main(
     home: Home,
     *,
     env: Mapping[str, str] | None = None,
-    required_mcp: Mapping[str, Sequence[str]] = REQUIRED_MCP,
+    required_mcp: Mapping[str, Sequence[str]] | None = None,
 ) -> int:
-    """Does not return when the program starts. 0 after a dry run, 3 for usage, 4 for a failed check."""
+    """Does not return when the program starts. 0 after a dry run, 3 for usage, 4 for a failed check; in the
+    pane that the launcher made, a failed check is told to the fleet and tried again until it passes.
+    ``required_mcp`` is by default what the configuration's `launch.required_mcp` says."""
     environ = dict(os.environ if env is None else env)
+    waiting: Waiting | None = None
     try:
         yolo, runtime, dry_run, flags = parse_words(argv)
-        check(home, runtime, flags, environ, required_mcp)
-        prompt_file, prompt = _prompt(home, runtime, environ)
-        launch = plan(home, runtime, yolo=yolo, flags=flags, prompt=prompt, prompt_file=prompt_file)
+        if waits(environ) and not dry_run:
+            waiting = Waiting(home, environ["MOSAIC_AGENT_NAME"], runtime)
+        checked = partial(_checked, home, runtime, flags, environ, required_mcp, yolo=yolo)
+        launch = checked() if waiting is None else _until_it_passes(checked, waiting)
     except LaunchError as problem:
         sys.stderr.write(f"[mosaic] {problem}\n")
         return problem.code
@@ -71,6 +76,37 @@ def runtime_main(
             name = environ.get("MOSAIC_AGENT_NAME", "")
             sys.stderr.write(f"WARNING: could not pre-trust workdir for claude agent {name} ({problem})\n")
     return _become(launch, environ)
+
+
+def _checked(
+    home: Home,
+    runtime: str,
+    flags: Sequence[str],
+    env: Mapping[str, str],
+    required_mcp: Mapping[str, Sequence[str]] | None,
+    *,
+    yolo: bool,
+) -> Launch:
+    """What to execute, once everything that it needs is there. Raises LaunchError."""
+    check(home, runtime, flags, env, configured_mcp(home) if required_mcp is None else required_mcp)
+    prompt_file, prompt = _prompt(home, runtime, env)
+    return plan(home, runtime, yolo=yolo, flags=flags, prompt=prompt, prompt_file=prompt_file)
+
+
+def _until_it_passes(checked: Callable[[], Launch], waiting: Waiting) -> Launch:
+    """Raises LaunchError for usage, which no waiting mends."""
+    while True:
+        try:
+            launch = checked()
+        except LaunchError as problem:
+            if problem.code != CHECK_FAILED:
+                raise
+            if waiting.failed(str(problem)):
+                sys.stderr.write(f"[mosaic] {problem}\n[mosaic] tried again every few seconds; Ctrl-C ends\n")
+            waiting.pause()
+        else:
+            waiting.passed()
+            return launch
 
 
 def parse_words(argv: Sequence[str]) -> tuple[bool, str, bool, list[str]]:
@@ -133,6 +169,18 @@ def mcp_servers(env: Mapping[str, str]) -> set[str]:
     return set(servers) if isinstance(servers, dict) else set()
 
 
+def configured_mcp(home: Home) -> Mapping[str, Sequence[str]]:
+    """`launch.required_mcp` of the configuration, by runtime; the default where it says nothing. A file that
+    cannot be read is the bot's to complain about: an agent starts without it."""
+    import yaml
+
+    try:
+        section = yaml.safe_load(home.config.read_bytes())["launch"]["required_mcp"]
+        return {str(runtime): [str(name) for name in names or ()] for runtime, names in section.items()}
+    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError):
+        return REQUIRED_MCP
+
+
 def plan(
     home: Home, runtime: str, *, yolo: bool, flags: Sequence[str], prompt: str, prompt_file: Path | None
 ) -> Launch:
@@ -169,9 +217,7 @@ def plan(
 def _prompt(home: Home, runtime: str, env: Mapping[str, str]) -> tuple[Path | None, str]:
     """The prompt, and where it was written for programs that read it from a file."""
     agent = env.get("MOSAIC_AGENT_NAME") or None
-    prompt = compose_contract(
-        home, runtime, env.get("MOSAIC_AGENT_CLASS") or None, roster=_roster(home), agent=agent
-    )
+    prompt = compose_contract(home, runtime, env.get("MOSAIC_AGENT_CLASS") or None, agent=agent)
     if runtime not in {"opencode", "stub"}:
         return None, prompt
     file = home.run / "contracts" / f"{agent or runtime}.md"
@@ -184,21 +230,12 @@ def _prompt(home: Home, runtime: str, env: Mapping[str, str]) -> tuple[Path | No
     return file, prompt
 
 
-def _roster(home: Home) -> Roster | None:
-    from fleet.roster.cache import current_roster
-    from fleet.roster.problem import RosterError
-
-    try:
-        return current_roster(home)
-    except (RosterError, OSError):
-        return None  # an agent starts without its peer list rather than not at all
-
-
 def _become(launch: Launch, env: Mapping[str, str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(launch.argv[0], list(launch.argv), {**env, **launch.env})  # noqa: S606 - that is the duty
+        own = {key: value for key, value in env.items() if key != VARIABLE}
+        os.execvpe(launch.argv[0], list(launch.argv), {**own, **launch.env})  # noqa: S606 - that is the duty
     except OSError as problem:
         sys.stderr.write(f"[mosaic] {launch.argv[0]} cannot be started: {problem.strerror}\n")
         return CHECK_FAILED

@@ -1,4 +1,4 @@
-"""Pictures of a running demo in Hydrogen, a Matrix client that is not ours: shot.py [--dir FOLDER] [--out FOLDER]
+"""Pictures of a running demo in Hydrogen, a Matrix client that is not ours: shot.py [--dir D] [--out D]
 
 Signs in as the demo's operator, plays a short scene by typing as a person does, and takes the pictures of
 PICTURES. Wants what build.sh makes, and Chromium. See README.md.
@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[2]
+MOSAIC = str(PROJECT / ".venv" / "bin" / "mosaic")
 SITE = PROJECT / ".cache" / "pictures" / "site"
 LIMIT_KB = 250
 SETTLE_MS = 1500  # fonts, images and reactions come after the room itself
@@ -33,6 +35,7 @@ MORNING = "Good morning! Please have the login branch reviewed before noon."
 BLOCK = "May I run the migration on staging?"
 QUESTION = "The staging password has expired. Who can renew it?"
 DESKTOP, PHONE = (1280, 800), (390, 844)
+LOW_DESKTOP = (1280, 668)  # the table and the escalation, and nothing half cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ PICTURES = (
     Picture("conversation-desktop-dark", "conversation", DESKTOP, "dark"),
     Picture("ops-phone-light", "ops", PHONE, "light"),
     Picture("ops-phone-dark", "ops", PHONE, "dark"),
-    Picture("chat", "ops", DESKTOP, "light"),
+    Picture("chat", "ops", LOW_DESKTOP, "light"),
 )
 
 
@@ -129,12 +132,25 @@ def react(page: Page, to: str, emoji: str) -> None:
 
 def tell(home: str, agent: str, words: str) -> None:
     """What an agent is told from a terminal, so that the room shows only what the agent does."""
-    program = str(PROJECT / ".venv" / "bin" / "mosaic")
-    subprocess.run([program, "--mosaic-home", home, "agent", "send", agent, words], check=True)
+    subprocess.run([MOSAIC, "--mosaic-home", home, "agent", "send", agent, words], check=True)
+
+
+def wait_idle(home: str) -> None:
+    """Until some agent counts as idle (five minutes without output), so that the table shows more than one
+    state. Raises TimeoutError."""
+    for _ in range(100):
+        told = subprocess.run(
+            [MOSAIC, "--mosaic-home", home, "fleet", "ps", "--json"], capture_output=True, check=True
+        )
+        if any(agent["readiness"] == "available" for agent in json.loads(told.stdout)["agents"]):
+            return
+        time.sleep(4)
+    raise TimeoutError("no agent became idle within 400 s")
 
 
 def play(page: Page, home: str) -> None:
-    """A word to the orchestrator; a blocked agent, the table that shows it; a question, taken by a reaction."""
+    """A word to the orchestrator; a blocked agent and the table that shows it; a question taken by ✅."""
+    wait_idle(home)
     enter(page, "conversation")
     write(page, MORNING)
     enter(page, "ops")
@@ -146,8 +162,13 @@ def play(page: Page, home: str) -> None:
     tell(home, "coder0", f"escalate {QUESTION}")
     page.locator(".Timeline li", has_text=QUESTION).first.locator("button", has_text="✅").wait_for()
     react(page, QUESTION, "✅")
-    page.locator(".Timeline li", has_text=re.compile(f"{re.escape(QUESTION)}.*acknowledged", re.S)).first.wait_for()
-    page.wait_for_timeout(SETTLE_MS)
+    page.locator(
+        ".Timeline li", has_text=re.compile(f"{re.escape(QUESTION)}.*acknowledged", re.S)
+    ).first.wait_for()
+    enter(page, "reports")
+    write(page, "!report now readiness")
+    page.locator(".Timeline li", has_text=BLOCK).first.wait_for()
+    page.wait_for_timeout(POLL_MS)
 
 
 def take(page: Page, picture: Picture, out: Path) -> str:

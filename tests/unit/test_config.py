@@ -23,7 +23,7 @@ def test_the_example_loads_and_has_every_key(tmp_path: Path) -> None:
     for model in (config, config.connectors, config.access, config.rooms["ops"], config.schedules[0]):
         for name, field in type(model).model_fields.items():
             assert f"{field.alias or name}:" in text, name
-    assert config.notes() == []
+    assert config.notes() == ["launch.required_mcp: read, without effect in this version"]
     assert config.http_listen == "127.0.0.1:0"
     assert config.connectors.matrix is not None
     assert config.connectors.matrix.password_file == EXAMPLE.parent / "matrix.password"
@@ -128,3 +128,10 @@ def test_discord_is_checked_and_refused(tmp_path: Path) -> None:
     assert config.connectors.discord.guild_id == "123456789012345678"
     with pytest.raises(ConfigError, match="not in this version"):
         refuse_unbuilt(config, path)
+
+
+def test_what_has_no_effect_yet_is_said(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "access: {confirm_terminal_changes: true}\nbudget: {a: 1}\n"))
+    said = " ".join(config.notes())
+    assert "access.confirm_terminal_changes: read, without effect" in said
+    assert "budget: read, without effect" in said

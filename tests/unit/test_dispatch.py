@@ -2,126 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
+from command_world import ANA, BEN, VERA, World, text_of, world
 
-from bot.commands.audit_file import append_line
-from bot.commands.audit_late import chain_late
 from bot.commands.confirm import ALPHABET
 from bot.commands.context import Caller, Plan
 from bot.commands.dispatch import Dispatcher
 from bot.commands.registry import Effect, Role
-from bot.config import Config, Room
-from bot.document import Document
-from bot.escalations import Escalations
-from bot.posts import Posts
-from bot.render.plain import document_lines
-from bot.reports.service import Reports
-from bot.rooms import Rooms
-from bot.schedule import Schedules
-from bot.services import Services
 from fleet.home import Home
-from fleet.messages.ids import new_id
-from fleet.model import AgentDef, AgentRow, Readiness, Roster, Snapshot
+from fleet.model import AgentRow, Readiness, Roster, Snapshot
 from fleet.register import audit
-from fleet.register.engine import Register
 
-ANA = Caller("matrix", "@ana:hs", Role.OPERATOR, "ops", "!ops")
-BEN = replace(ANA, person="@ben:hs")
-OWNER = Caller("cli", "local:ana", Role.ADMIN)
-VERA = replace(ANA, person="@vera:hs", role=Role.VIEWER)
-
-
-@dataclass
-class World:
-    """A bot's commands over a real register; time stands still until a test moves it."""
-
-    home: Home
-    register: Register
-    roster: Roster
-    services: Services | None = None
-    at: datetime = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-    rows: list[AgentRow] = field(default_factory=list)
-    paused: str | None = "freeze"
-
-    def now(self) -> datetime:
-        return self.at
-
-    async def get_roster(self) -> Roster:
-        return self.roster
-
-    async def snapshot(self) -> Snapshot:
-        return Snapshot(self.at, (), tuple(self.rows), self.paused)
-
-    def dispatcher(self, *, terminal: bool = False, ask: object = None) -> Dispatcher:
-        return Dispatcher(
-            home=self.home,
-            now=self.now,
-            roster=self.get_roster,
-            snapshot=self.snapshot,
-            services=None if terminal else self.services,
-            ask=ask,  # type: ignore[arg-type]
-            new_ref=lambda: "8f2a",
-        )
-
-    async def say(self, *words: str, by: Caller = ANA) -> Document:
-        return await self.dispatcher().run(list(words), by)
-
-    async def trail(self) -> list[tuple[str, str, str]]:
-        return [(row.who, row.what, row.outcome) for row in await audit.tail(self.register, 50)]
-
-
-def text_of(document: Document) -> str:
-    return "\n".join(document_lines(document, narrow=True))
-
-
-@pytest_asyncio.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    home = Home(tmp_path)
-    home.bot.mkdir()
-    home.run.mkdir(parents=True)
-    home.paused.write_text("freeze\n")
-    clock: list[World] = []
-    register = await Register.open(
-        home.register, tenant_id="ana", host="here", now=lambda: clock[0].at if clock else datetime.now(UTC)
-    )
-    try:
-        roster = Roster(
-            agents=(
-                AgentDef("coder0", "stub", socket="nowhere-at-all"),
-                AgentDef("ops0", "stub", "operator", alias="Oz", socket="nowhere-at-all"),
-            ),
-            tenant_id="ana",
-        )
-        made = World(home, register, roster)
-        clock.append(made)
-        made.rows = [
-            AgentRow(a.name, "here", "ana", a.socket, True, Readiness.WORKING, agent_class=a.agent_class)
-            for a in roster.agents
-        ]
-        config = Config(rooms={"ops": Room(mode="ops"), "reports": Room(mode="reports")})
-        posts = Posts(Rooms(config, []), new_id, home.bot / "attachments")
-        calls = Escalations(
-            register, posts, config, alias=str, on_call=lambda _c: (), now=made.now, wake=lambda: None
-        )
-        reports = Reports(posts, register, made.snapshot, home.bot / "reports", now=made.now)
-
-        async def missed(schedule: str, reason: str) -> None:
-            raise AssertionError(f"{schedule}: {reason}")
-
-        schedules = Schedules(register, (), reports.post_due, missed, now=made.now)
-        made.services = Services(config, register, {}, calls, reports, schedules, made.at, lambda: None)
-        yield made
-    finally:
-        await register.close()
+__all__ = ["world"]
 
 
 # --- answers -----------------------------------------------------------------------------------------------
@@ -353,44 +250,6 @@ async def test_without_the_bot_it_says_so(world: World) -> None:
     said = await world.dispatcher(terminal=True).run(["status"], owner)
     assert said.exit_code == 6
     assert "mosaic bot run" in text_of(said)
-
-
-# --- audit of terminals ------------------------------------------------------------------------------------
-
-
-async def test_what_a_terminal_did_is_chained_late_and_once(world: World) -> None:
-    owner = Caller("cli", "local:ana", Role.ADMIN)
-    terminal = world.dispatcher(terminal=True)
-    await terminal.run(["fleet", "pause", "x"], owner)
-    await terminal.run(["fleet", "ps"], owner)
-    await terminal.run(["fleet", "stop"], Caller("cli", "agent:coder0", Role.VIEWER, agent="coder0"))
-    assert await chain_late(world.home, world.register) == 2
-    assert await chain_late(world.home, world.register) == 0
-    rows = await audit.tail(world.register, 10)
-    assert [(r.who, r.what, r.outcome, r.late) for r in rows] == [
-        ("local:ana", "fleet pause x", "done", True),
-        ("agent:coder0", "fleet stop", "refused: no right", True),
-    ]
-    assert await audit.verify(world.register) is None
-
-
-async def test_terminals_at_the_same_time_lose_no_line(world: World) -> None:
-    await asyncio.gather(
-        *(
-            asyncio.to_thread(append_line, world.home, world.at, who=f"w{n}", what="x" * 900)
-            for n in range(60)
-        )
-    )
-    assert await chain_late(world.home, world.register) == 60
-    assert {row.who for row in await audit.tail(world.register, 100)} == {f"w{n}" for n in range(60)}
-
-
-async def test_a_torn_line_does_not_stop_the_chain(world: World) -> None:
-    append_line(world.home, world.at, who="ana", what="fleet pause", outcome="done")
-    (file,) = (world.home.run / "audit.d").iterdir()
-    file.write_text(file.read_text() + '{"at": "2026-0')
-    assert await chain_late(world.home, world.register) == 1
-    assert os.listdir(world.home.run / "audit.d") == []
 
 
 def test_effects_decide_what_may_run_again(tmp_path: Path) -> None:

@@ -47,7 +47,12 @@ while (($#)); do
     -v) verbose=1 && shift && continue ;;
     --class=*) value=${option#--class=} option=-C && shift ;;
     --class | -[LHnsmfCSr])
-      case $option in --class | -C) option=-C && if (($# < 2)); then fail 3 '--class requires a value'; fi ;; esac
+      case $option in
+        --class | -C)
+          option=-C # a class never begins with a dash: what stands there is the next option
+          if (($# < 2)) || [[ $2 == -* ]]; then fail 3 '--class requires a value'; fi
+          ;;
+      esac
       (($# > 1)) || fail 3 "$option requires a value" usage
       value=$2 && shift 2
       ;;
@@ -94,7 +99,7 @@ case $remote in -*) fail 3 '-H is not an ssh destination' ;; esac
 
 own=$(mf_own_session)
 inside=''
-if [ -n "$own" ] && mf_is_agent "$own"; then inside=$own; fi
+if [ -n "$own" ] && mf_is_agent "$own" && mf_on_socket "$(mf_agent_socket "$own")"; then inside=$own; fi
 own_label=operator:mosaic-cli
 [ -z "$own" ] || own_label=$MF_HOST:$own
 if [ -n "$inside" ] && [ -n "$source" ] && [ "$source" != "$own_label" ]; then
@@ -119,18 +124,22 @@ if [ -n "$remote" ] && [[ $session != chat && $session != chat:* ]]; then
   esac
 fi
 
-store() { # FOLDER ID DST MIRROR: status 1 with a message where it cannot be written
-  mf_envelope "$2" "$source" "$3" "$class" "$4" "$(printf '%s' "$body" | base64 -w0)" | mf_put "$1" "$2" && return 0
+store() { # FOLDER ID DST MIRROR [PLACE]: status 1 with a message where it cannot be written
+  mf_envelope "$2" "$source" "$3" "$class" "$4" "$(printf '%s' "$body" | base64 -w0)" |
+    mf_put "$1" "$2" "${5:-new}" && return 0
   printf 'ERROR: cannot write to %s (disk full, or not ours); the message is not stored\n' "$1" >&2
   return 1
 }
 
 case $session in
   chat | chat:*)
+    id=$(mf_ulid)
     if [ "$session" != chat ] && ! mf_address_ok "${session#chat:}"; then
+      # kept where an operator finds it, as what the bot cannot place
+      store "$MF_RUN/spool" "$id" "$session" false dead &&
+        printf 'no such address: %s\n' "$session" >"$MF_RUN/spool/dead/$id.json.reason"
       fail 1 "no such address: $session (a room of the config, a handle, E-<n> or task/<id>)"
     fi
-    id=$(mf_ulid)
     store "$MF_RUN/spool" "$id" "$session" false || exit 1
     [ "$verbose" = 0 ] || printf 'queued spool %s\n' "$id"
     exit 0
@@ -141,7 +150,7 @@ esac
 dst=${dst_host:-$MF_HOST}:$session
 agent_socket=''
 if mf_is_agent "$session"; then
-  agent_socket=$(mf_env_value "$MOSAIC_HOME/fleet/agents/$session.env" MOSAIC_TMUX_SOCKET) || agent_socket=''
+  agent_socket=$(mf_agent_socket "$session")
   [ "$have_socket" = 1 ] || socket=$agent_socket
 fi
 

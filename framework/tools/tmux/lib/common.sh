@@ -21,6 +21,7 @@ fi
 MF_RUN=$MOSAIC_HOME/fleet/run
 
 read -r MF_HOST 2>/dev/null </proc/sys/kernel/hostname || MF_HOST=$(uname -n)
+MF_HOST=${MF_HOST%%.*} # the short name, as everywhere in labels
 
 # A pipe that nobody writes to: reading from it with a limit is a sleep without a process.
 exec {MF_SILENCE}<> <(:)
@@ -60,8 +61,35 @@ mf_tmux() { # SOCKET ARGS…: never starts a server, never waits longer than 5 s
   fi
 }
 
-mf_is_agent() { # NAME: a roster agent has an env file
-  [[ $1 =~ ^[a-z0-9][a-z0-9_-]{0,63}$ ]] && [ -e "$MOSAIC_HOME/fleet/agents/$1.env" ]
+mf_is_agent() { # NAME: a roster agent has an env file, or stands in the roster (it was not started by us yet)
+  [[ $1 =~ ^[a-z0-9][a-z0-9_-]{0,63}$ ]] || return 1
+  [ -e "$MOSAIC_HOME/fleet/agents/$1.env" ] || mf_in_roster "$1"
+}
+
+mf_in_roster() { # NAME: below `agents:`, in block or flow style, up to the next top-level key
+  local line inside=0
+  local entry="(^|[-{,[:space:]])[\"']?name[\"']?:[[:space:]]*[\"']?$1[\"']?[[:space:]]*(\$|[,}#])"
+  while IFS= read -r line || [ -n "$line" ]; do
+    line=${line%$'\r'}
+    if [[ $line =~ ^[[:space:]{]*[\"\']?agents[\"\']?: ]]; then
+      inside=1
+    elif [[ $line =~ ^[A-Za-z_\"\'] ]]; then
+      inside=0
+    fi
+    if [ "$inside" = 1 ] && [[ $line =~ $entry ]]; then return 0; fi
+  done 2>/dev/null <"$MOSAIC_HOME/fleet/roster.yaml"
+  return 1
+}
+
+mf_agent_socket() { # NAME: the tmux socket of a roster agent; empty is the default one
+  local line
+  mf_env_value "$MOSAIC_HOME/fleet/agents/$1.env" MOSAIC_TMUX_SOCKET && return 0
+  while IFS= read -r line || [ -n "$line" ]; do # no env file yet: the roster's own word
+    if [[ $line =~ [\"\']?(socket_name|socketName)[\"\']?:[[:space:]]*[\"\']?([A-Za-z0-9._-]+) ]]; then
+      printf '%s' "${BASH_REMATCH[2]}"
+      return
+    fi
+  done 2>/dev/null <"$MOSAIC_HOME/fleet/roster.yaml"
 }
 
 mf_env_value() { # FILE KEY: the last such line, read as data and never evaluated; status 1 when absent
@@ -70,7 +98,7 @@ mf_env_value() { # FILE KEY: the last such line, read as data and never evaluate
     case $line in
       "$2="*) value=${line#*=} found=0 ;;
     esac
-  done <"$1" 2>/dev/null
+  done 2>/dev/null <"$1"
   [ "$found" = 0 ] || return 1
   value=${value%$'\r'}
   case $value in
@@ -112,13 +140,13 @@ mf_envelope() { # ID SRC DST CLASS MIRROR BODY_B64
   printf '"thread":null,"reply_to":null,"mirror":%s,"body_b64":"%s","attachments":[]}\n' "$5" "$6"
 }
 
-mf_put() { # FOLDER ID, content on stdin: whole and safe on the disk, or not there at all
+mf_put() { # FOLDER ID PLACE, content on stdin: whole and safe on the disk, or not there at all
   local folder=$1 name
   for name in tmp new cur dead; do
     [ -d "$folder/$name" ] || mkdir -p -- "$folder/$name" || return 1
   done
   if cat >"$folder/tmp/$2.json" && sync -- "$folder/tmp/$2.json" &&
-    mv -- "$folder/tmp/$2.json" "$folder/new/$2.json"; then
+    mv -- "$folder/tmp/$2.json" "$folder/$3/$2.json"; then
     return 0
   fi
   rm -f -- "$folder/tmp/$2.json"
@@ -141,4 +169,9 @@ mf_own_session() { # the tmux session that we were called from, else the launche
       '#{session_name}' 2>/dev/null) || name=''
   fi
   printf '%s' "${name:-${MOSAIC_AGENT_NAME:-}}"
+}
+
+mf_on_socket() { # NAME: were we called from a pane of that tmux server? Without a pane nothing speaks against it
+  local path=${MF_CALLER_TMUX%%,*}
+  [ -z "$path" ] || [ "${path##*/}" = "${1:-default}" ]
 }

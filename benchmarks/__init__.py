@@ -1,0 +1,1 @@
+"""Measurements of speed, as medians, CPU time and ratios within one run; never part of the tests."""
