@@ -46,7 +46,7 @@ def main() -> None:
         print(f"{f.name:<12}{f.median:>10.1f}{f.p95:>10.1f}{cpu:>12}")
     ping, echo, ps = by_name["ping"], by_name["echo"], by_name["fleet ps"]
     print(
-        f"\nping - echo: {ping.median - echo.median:+.1f} ms ({ping.median / echo.median:.2f} x); target 15 ms"
+        f"\nping - echo: {ping.median - echo.median:+.1f} ms ({ping.median / echo.median:.2f} x); aim 15 ms"
     )
     print(f"fleet ps - ping: {ps.median - ping.median:+.1f} ms; target <= 10 ms")
 

@@ -31,6 +31,7 @@ from bot.mail import Mail
 from bot.networks import build_connectors, first_contact
 from bot.outbox import Sender
 from bot.people import People
+from bot.picture import fresh
 from bot.posts import Posts, plain
 from bot.relay import Relay
 from bot.reports.service import Reports
@@ -41,6 +42,7 @@ from bot.services import Services
 from bot.socket import BotSocket
 from connectors.local.connector import LocalConnector
 from fleet.files import write_atomic
+from fleet.launch.node_process import watch_node
 from fleet.observe.snapshot import Observer
 from fleet.observe.who import Place
 from fleet.register.engine import Register
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from bot.document import Document
     from connectors.protocol import Connector
     from fleet.home import Home
+    from fleet.model import Snapshot
     from fleet.register.inbox import InboxRow
     from fleet.register.outbox import OutboxRow
 
@@ -89,9 +92,7 @@ class Bot:
             now=utc_now,
             wake=self._wake,
         )
-        self._reports = Reports(
-            self._posts, register, self._observer.snapshot, home.bot / "reports", now=utc_now
-        )
+        self._reports = Reports(self._posts, register, self._picture, home.bot / "reports", now=utc_now)
         self._schedules = Schedules(
             register, config.schedules, self._reports.post_due, self._report_missed, now=utc_now
         )
@@ -109,7 +110,7 @@ class Bot:
             home=home,
             now=utc_now,
             roster=roster.get,
-            snapshot=self._observer.snapshot,
+            snapshot=self._picture,
             services=self.services,
         )
         self._mail = Mail(
@@ -167,6 +168,9 @@ class Bot:
         found = self._roster.latest.get(agent)
         return found.shown_as if found else agent
 
+    async def _picture(self) -> Snapshot:
+        return await fresh(self._observer.latest, self._observer.refresh)
+
     def _on_call(self, connector: str) -> tuple[str, ...]:
         return self._config.access.on_call(connector)
 
@@ -212,6 +216,14 @@ class Bot:
         await self._register.write(work)
         self._wake()
 
+    @property
+    def _watches(self) -> bool:
+        """Without systemd the bot keeps this host's node alive."""
+        return self._config.supervisor == "none"
+
+    def _node_told(self, text: str) -> None:
+        log.warning("node", told=text)
+
     async def _chain_late(self) -> None:
         """Take what terminals did without us into the audit chain, now and every 30 s."""
         while True:
@@ -237,13 +249,14 @@ class Bot:
         """Ask for a graceful end."""
         self._stop.set()
 
-    async def run(self) -> None:
-        """Until :meth:`stop`; what was under way is finished by the next start."""
+    async def run(self, on_listening: Callable[[], None]) -> None:
+        """Until :meth:`stop`; what was under way is finished by the next start. Raises ListenError."""
         host, _, port = self._config.http_listen.rpartition(":")
         http = await self._health.start(host.strip("[]") or "127.0.0.1", int(port))
         await self._socket.start()
         record = orjson.dumps({"pid": os.getpid(), "http": http})
         await asyncio.to_thread(write_atomic, self._home.bot_json, record + b"\n")
+        on_listening()
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -257,6 +270,7 @@ class Bot:
                         ("escalations", self._escalations.run()),
                         ("schedules", self._schedules.run()),
                         ("late audit", self._chain_late()),
+                        *((("node", watch_node(self._home, self._node_told)),) if self._watches else ()),
                         *((f"outbox {n}", s.run()) for n, s in self._senders.items()),
                         *(
                             (f"inbound {n}", listen(self._register, c, self._worker.wake))
@@ -296,8 +310,8 @@ def notify(state: str) -> None:
 
 
 async def run_bot(home: Home, config: Config, say: Callable[[str], None]) -> int:
-    """Run until a signal. Raises AlreadyRunning, RegisterError, RosterError, FirstContactError: each with
-    its mend.
+    """Run until a signal. Raises AlreadyRunning, RegisterError, RosterError, FirstContactError, ListenError:
+    each with its mend.
 
     ``say`` prints one line for the person who started it.
     """
@@ -314,8 +328,8 @@ async def run_bot(home: Home, config: Config, say: Callable[[str], None]) -> int
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, bot.stop)
-            say(f"bot: running for {home.root} with {', '.join(sorted(bot.connectors))}")
-            await bot.run()
+            words = f"bot: running for {home.root} with {', '.join(sorted(bot.connectors))}"
+            await bot.run(lambda: say(words))
         finally:
             await register.close()
     finally:

@@ -7,6 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from bot.host_needs import lacking
 from bot.render.terminal import show_error
 
 if TYPE_CHECKING:
@@ -54,8 +55,12 @@ async def _run_bot(home: Home) -> int:
     except ConfigError as problem:
         show_error(str(problem))
         return USAGE
+    if (missing := lacking()) is not None:
+        show_error(missing)
+        return FAILED
 
     from bot.app import run_bot
+    from bot.health import ListenError
     from bot.networks import FirstContactError
     from fleet.register.errors import AlreadyRunning, RegisterError
 
@@ -67,7 +72,7 @@ async def _run_bot(home: Home) -> int:
     except (ConfigError, RosterError) as problem:
         show_error(str(problem))
         return USAGE
-    except (RegisterError, FirstContactError) as problem:
+    except (RegisterError, FirstContactError, ListenError) as problem:
         show_error(str(problem))
         return FAILED
     except OSError as problem:
@@ -78,6 +83,9 @@ async def _run_bot(home: Home) -> int:
 def _node(words: list[str], home: Home) -> int:
     parser = _Parser("mosaic node", description="Run this host's node in the foreground until Ctrl-C.")
     parser.parse_args(words)
+    if (missing := lacking()) is not None:
+        show_error(missing)
+        return FAILED
     from fleet.node.app import run_node
     from fleet.roster.problem import RosterError
 

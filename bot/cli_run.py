@@ -7,7 +7,6 @@ import getpass
 import json
 import logging
 import os
-import shutil
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from bot.commands.dispatch import Dispatcher
 from bot.commands.find import Found, Looked, Overview, find
 from bot.commands.registry import Effect, Needs, Role
 from bot.document import Document, Pairs, Text, Tone
+from bot.host_needs import lacking
 from bot.render.terminal import show, show_error
 from bot.render.wire import WireError, decode_document
 
@@ -66,10 +66,8 @@ async def _here(words: list[str], home: Home) -> Document:
     from fleet.roster.problem import RosterError
 
     looked = find(words)
-    if _needs_tmux(looked) and shutil.which("tmux") is None:
-        return Document.failure(
-            "tmux is not installed, so no fleet can run. Install the package tmux, 3.3 or later."
-        )
+    if _needs_tmux(looked) and (missing := lacking()) is not None:
+        return Document.failure(missing)
     try:
         caller = await _caller(looked, home)
     except RosterError as problem:

@@ -28,6 +28,7 @@ from bot.posts import Posts, folded, plain
 from bot.rooms import Place
 from connectors.protocol import Content
 from fleet.register import audit, escalations
+from fleet.register.times import to_ms
 
 if TYPE_CHECKING:
     from bot.config import Config
@@ -97,6 +98,9 @@ class Escalations:
             self.into_thread(
                 tx, row.number, lambda _p: plain(f"🔁 again (×{row.count}): {body}"), dedup=f"again:{cause}"
             )
+            if not new and to_ms(row.opened_at) == tx.now_ms:  # it was over: nobody looks at its thread now
+                text = f"🔁 E-{row.number} {self._alias(agent)}: {row.title}\nreopened, ×{row.count}"
+                self._ping(tx, row, text, f"back:{tx.now_ms}")
         return row.number
 
     def _post_root(self, tx: Tx, row: EscalationRow, room: str, detail: str) -> None:
@@ -168,7 +172,7 @@ class Escalations:
             self.show(tx, row, f"resolved:{row.resolved_at}")
             told = f"✅ resolved by {who}" + (f": {reason}" if reason else "")
             self.into_thread(
-                tx, number, lambda _p: plain(told), dedup=f"esc:{number}:resolved:{row.resolved_at}"
+                tx, number, lambda _p: plain(told), dedup=f"esc:{number}:told-resolved:{row.resolved_at}"
             )
         return changed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 
+class ListenError(Exception):
+    """The address of `http.listen` cannot be had; the text says the mend."""
+
+
 class Health:
     """The HTTP face. ``services`` is called at each request, so that it may start before they exist."""
 
@@ -23,13 +28,23 @@ class Health:
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> str:
-        """Listen (port 0: a free one); the address `host:port`. Raises OSError when it is taken."""
+        """Listen (port 0: a free one); the address `host:port`. Raises ListenError when it cannot be had."""
         app = web.Application(middlewares=[_loopback_only])
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as problem:
+            await self.stop()
+            why = (
+                "is in use by another program" if problem.errno == errno.EADDRINUSE else f"fails ({problem})"
+            )
+            raise ListenError(
+                f"The bot cannot listen on {host}:{port}: that address {why}. End that program, or change "
+                "http.listen in the configuration (port 0 picks a free one)."
+            ) from problem
         address = self._runner.addresses[0]
         return f"{address[0]}:{address[1]}"
 

@@ -60,6 +60,7 @@ async def first_contact(register: Register, config: Config, connectors: Mapping[
         return
     problem = await matrix.probe()  # type: ignore[attr-defined]
     if problem is not None:
+        await matrix.stop()
         raise FirstContactError(problem)
 
     def remember(tx: Tx) -> None:

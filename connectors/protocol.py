@@ -223,4 +223,3 @@ class Connector(Protocol):
 
     async def download(self, file: RemoteFile, to: Path, limit_bytes: int) -> bool:
         """Fetch into ``to``; False when too large or gone."""
-

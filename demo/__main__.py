@@ -37,7 +37,10 @@ def main(argv: list[str] | None = None) -> int:
     if problem is not None:
         return _fail(problem)
     layout = Layout(given.dir.absolute())
-    layout.root.mkdir(parents=True, exist_ok=True)
+    try:
+        layout.root.mkdir(parents=True, exist_ok=True)
+    except OSError as bad:
+        return _fail(f"{layout.root} cannot be a folder ({bad.strerror}). Name another with --dir.")
     if any(layout.root.iterdir()) and not layout.lock.exists():
         return _fail(f"{layout.root} holds files that are not of a demo. Name an empty folder with --dir.")
     lock = try_lock(layout.lock)

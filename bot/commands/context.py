@@ -40,12 +40,13 @@ class Caller:
 class Plan:
     """What a command would do, before it does it. ``effect`` is one sentence that names what is really
     touched. ``fingerprint`` changes whenever that sentence would no longer be true. ``wide``: the whole
-    fleet, or for good."""
+    fleet, or for good. ``idle``: nothing would change, so nobody is asked."""
 
     effect: str
     fingerprint: str = ""
     targets: tuple[str, ...] = ()
     wide: bool = False
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,8 @@ class Dispatcher:
         if command.effect is not Effect.DANGEROUS:
             return await self._do(step), "done"
         plan = await self._plan(step)
+        if plan.idle:
+            return await self._do(step), "done: nothing to do"
         if args.get("yes") and (step.caller.surface == "cli" or not plan.wide):
             return await self._do(step), "done (--yes)"
         return await self._asked(step, plan)

@@ -12,16 +12,21 @@ from bot.commands.failures import CommandFailed
 from bot.document import Bullets, Document, Heading, Text, Tone
 from fleet.files import write_atomic
 from fleet.host.name import is_here, this_host
+from fleet.launch.node_process import ensure_node
 from fleet.launch.start import Failed, start_agent, stop_agent
 from fleet.model import AgentDef, Roster, Snapshot
 
 Outcome = tuple[bool, str]
 PART_DONE = 8
+ALREADY = "runs already"
 
 
 async def start(context: Context, args: dict[str, Any]) -> Document:
-    """Start one, or all that are not running, at the same time."""
+    """Start one, or all that are not running, at the same time; the node first where none lives."""
     targets = await _targets(context, args)
+    problem = await ensure_node(context.home)
+    if problem is not None:
+        raise CommandFailed(f"Nothing was started: {problem}.")
     return await _each(targets, lambda agent: _start(context, agent), "started")
 
 
@@ -75,7 +80,7 @@ async def plan_pause(context: Context, args: dict[str, Any]) -> Plan:
 async def plan_resume(context: Context, args: dict[str, Any]) -> Plan:
     snapshot = await context.snapshot()
     if snapshot.paused is None:
-        return Plan("Nothing: the fleet is not paused.", "not paused")
+        return Plan("Nothing: the fleet is not paused.", "not paused", idle=True)
     why = f" It was paused for: {snapshot.paused}." if snapshot.paused else ""
     return Plan(f"Let dispatch and merges go on.{why}", f"paused {snapshot.paused}", wide=True)
 
@@ -123,7 +128,7 @@ async def _start(context: Context, agent: AgentDef) -> Outcome:
     result = await start_agent(context.home, agent)
     if isinstance(result, Failed):
         return False, result.reason
-    return True, "runs already" if result.already else "started"
+    return True, ALREADY if result.already else "started"
 
 
 async def _stop(context: Context, agent: AgentDef) -> Outcome:
@@ -135,23 +140,33 @@ async def _stop(context: Context, agent: AgentDef) -> Outcome:
 
 async def _restart(context: Context, agent: AgentDef) -> Outcome:
     stopped, text = await _stop(context, agent)
-    return await _start(context, agent) if stopped else (False, text)
+    if not stopped:
+        return False, text
+    ok, text = await _start(context, agent)
+    return ok, "restarted" if ok else text
 
 
 async def _each(
     targets: list[AgentDef], work: Callable[[AgentDef], Awaitable[Outcome]], word: str
 ) -> Document:
     outcomes = await asyncio.gather(*(work(agent) for agent in targets))
-    done = [a.name for a, (ok, _) in zip(targets, outcomes, strict=True) if ok]
     failed = {a.name: text for a, (ok, text) in zip(targets, outcomes, strict=True) if not ok}
-    data = {word: done, "failed": failed}
+    done: dict[str, list[str]] = {}
+    for agent, (ok, text) in zip(targets, outcomes, strict=True):
+        if ok:
+            done.setdefault(text, []).append(agent.name)
+    told = " ".join(f"{text.capitalize()}: {', '.join(names)}." for text, names in done.items())
+    data = {
+        word: done.get(word, []),
+        **({ALREADY: done[ALREADY]} if ALREADY in done else {}),
+        "failed": failed,
+    }
     if not failed:
-        return Document.line(f"{word.capitalize()}: {', '.join(done)}.", tone=Tone.GOOD, data=data)
+        return Document.line(told, tone=Tone.GOOD, data=data)
     lines = Bullets(tuple(f"{name}: {text}" for name, text in failed.items()))
     if not done:
         return Document((Text(f"Not {word}:", Tone.BAD), lines), data, ok=False, exit_code=1)
-    head = Heading(f"{word.capitalize()}: {', '.join(done)}. Not {word}:")
-    return Document((head, lines), data, ok=False, exit_code=PART_DONE)
+    return Document((Heading(f"{told} Not {word}:"), lines), data, ok=False, exit_code=PART_DONE)
 
 
 def _list(targets: list[AgentDef]) -> str:

@@ -105,7 +105,7 @@ def hb_cell(row: AgentRow) -> str:
     """`<age>s/<readiness>`, rounded half up; `unknown` without a heartbeat (PS-10)."""
     age = row.heartbeat.age_s
     if age is None or row.heartbeat.health is Health.UNKNOWN:
-        return "unknown" if row.readiness is not Readiness.DEAD else "-/dead"
+        return "unknown"
     return f"{_half_up(age)}s/{row.readiness}"
 
 

@@ -47,8 +47,9 @@ class Link:
             self._put({"op": "chat", "user": self._asked_as})
             raw = await asyncio.wait_for(self._reader.readline(), HELLO_LIMIT_S)
         except (OSError, TimeoutError) as problem:
+            why = getattr(problem, "strerror", None) or str(problem) or "no answer"
             raise NoBot(
-                f"The bot does not answer on {self._socket} ({problem or 'no answer'}). "
+                f"The bot does not answer on {self._socket} ({why}). "
                 "Start it: mosaic bot run (or: systemctl --user start mosaic-bot)."
             ) from problem
         hello = _decode(raw)

@@ -104,9 +104,12 @@ class MatrixConnector:
         log.info("link", state=state.value, detail=detail)
 
     async def probe(self) -> str | None:
-        """Try to reach the homeserver and sign in: None when it works, else what is wrong and the mend."""
+        """Before :meth:`start`: None when the sign-in works, else what is wrong and the mend.
+
+        The caller says it; the status is left alone, so that it is said once.
+        """
         try:
-            await self._ensure_signed_in()
+            self._me = (await self._sign_in.ensure()).user_id
         except StartError as problem:
             return str(problem)
         except Unreachable as problem:
@@ -114,6 +117,7 @@ class MatrixConnector:
                 f"Matrix does not work: {problem}. Check connectors.matrix.homeserver, "
                 "and that the homeserver runs and can be reached from here."
             )
+        self._signed_in = True
         return None
 
     async def start(self, cursor: str | None) -> None:

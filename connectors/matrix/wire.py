@@ -154,7 +154,10 @@ def _with(path: str, query: Mapping[str, Any] | None) -> str:
 def _reason(problem: Exception) -> str:
     """In the system's words where it has some: the library's own name sockets and TLS settings."""
     number = getattr(problem, "errno", None)
-    return os.strerror(number) if isinstance(number, int) else str(problem) or type(problem).__name__
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    # A name that does not resolve has a number below zero, which strerror does not know.
+    return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
 
 
 def _reply(status: int, raw: bytes) -> Reply:

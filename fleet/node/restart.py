@@ -87,7 +87,11 @@ class Restarter:
                 await self._tell(agent, "unblock", care.given_up, "it runs again")
                 care.given_up = None
             return
-        if alive is None or not care.wanted or care.task is not None:
+        if (
+            alive is None
+            or care.task is not None
+            or not (care.wanted or self._ended_unseen(agent.name, care))
+        ):
             return
         if await asyncio.to_thread(stopped_mark, self._home, agent.name):
             care.wanted, care.due = False, None
@@ -97,6 +101,13 @@ class Restarter:
             log.info("left by itself", agent=agent.name)
             return
         await self._failed(agent, care)
+
+    def _ended_unseen(self, name: str, care: Care) -> bool:
+        """It started and ended between two looks: only its own reports say so."""
+        track = self._tracks.get(name)
+        state = track.state
+        ours = state is not None and state.node_start == self._tracks.place.node_start
+        return ours and track.status == "ended" and track.end_reason not in LEFT and care.given_up is None
 
     async def close(self) -> None:
         """Cancel starts that are under way."""

@@ -37,8 +37,8 @@ async def start_bot(stack: Stack) -> None:
     await stack.fleet.bot_ready()
 
 
-async def start_node(stack: Stack) -> None:
-    await stack.programs.start("node", [MOSAIC, "node"])
+async def node_is_back(stack: Stack) -> None:
+    """Without systemd the bot starts the node again."""
     async with asyncio.timeout(LIMIT_S):
         while not is_locked(stack.layout.home.node_lock):
             await asyncio.sleep(0.05)
@@ -183,7 +183,7 @@ async def test_a_queued_message_survives_the_death_of_the_node_and_is_delivered_
         while not list(mail.glob("*.json")):
             await asyncio.sleep(0.05)
     await killed(stack, "node")
-    await start_node(stack)
+    await node_is_back(stack)
     await answered(operator, room, queued)
     await answered(operator, room, busy)
     assert sum("queued-8866" in text for text in prompts(stack, "coder1")) == 1

@@ -49,6 +49,13 @@ class Terminal:
         return json.loads(done.stdout)
 
 
+def end_node(home: Home) -> None:
+    """End the node that holds the home's lock, by its pid."""
+    if is_locked(home.node_lock):
+        os.kill(int(home.node_lock.read_text()), signal.SIGTERM)
+        wait_for(lambda: not is_locked(home.node_lock), "the node's end")
+
+
 @pytest.fixture
 def empty(tmp_path: Path) -> Terminal:
     return Terminal(Home(tmp_path / "home"))
@@ -73,7 +80,12 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Terminal,
             done = terminal.run("fleet", "start", name, STUB_THINK_S="0.05")
             assert done.returncode == 0, done.stderr
         wait_for(lambda: "❯" in tmux(socket, "capture-pane", "-p", "-t", "=coder0:"), "the stub's prompt")
-        yield terminal, socket
+        assert is_locked(terminal.home.node_lock), "`fleet start` brings a node where none lives"
+        end_node(terminal.home)
+        try:
+            yield terminal, socket
+        finally:
+            end_node(terminal.home)
 
 
 @pytest.fixture(scope="module")

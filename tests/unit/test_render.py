@@ -200,6 +200,11 @@ def test_heartbeat_cells_round_half_up(age: float, cell: str) -> None:
     assert hb_cell(replace(ROW, heartbeat=Heartbeat(age_s=age, health=Health.HEALTHY))) == cell
 
 
+@pytest.mark.parametrize("readiness", [Readiness.DEAD, Readiness.UNKNOWN])
+def test_no_heartbeat_is_unknown_whatever_else_is_known(readiness: Readiness) -> None:
+    assert hb_cell(replace(ROW, heartbeat=Heartbeat(), readiness=readiness)) == "unknown"
+
+
 def test_unknown_is_never_a_zero() -> None:
     row = replace(ROW, heartbeat=Heartbeat(), idle_s=None, readiness=Readiness.UNKNOWN)
     assert hb_cell(row) == "unknown"

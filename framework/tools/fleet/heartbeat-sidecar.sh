@@ -36,7 +36,7 @@ alive() { [ "$(start_of)" = "$born" ]; }
 placed() { # the process is still in that pane; a tmux that does not answer proves nothing
   local seen
   seen=$(mf_tmux "$socket" display-message -p -t "$pane" '#{pane_pid}' 2>&1) && { [ "$seen" = "$pid" ]; return; }
-  case $seen in *'no server running'* | *'error connecting'*) return 1 ;; esac
+  case $seen in *'no server running'* | *'error connecting'* | *"can't find pane"*) return 1 ;; esac
   return 0
 }
 
@@ -46,19 +46,21 @@ exec 9>>"$MF_RUN/$agent.hb.lock"
 flock -w 10 9 || exit 0
 
 write() {
-  local status=ok model=${MOSAIC_AGENT_MODEL:-} task='' json word changed
+  local status=ok model=${MOSAIC_AGENT_MODEL:-} task='' since='' json word changed
   if [ -e "$state" ] && mf_node_lives; then
     changed=$(stat -c %Y -- "$state" 9>&- 2>/dev/null) || changed=0
     if (($(mf_now_ms) - changed * 1000 <= fresh_ms)) && json=$(cat -- "$state" 2>/dev/null 9>&-); then
       if word=$(mf_field "$json" status) && [ "$word" = busy ]; then status=busy; fi
       if word=$(mf_field "$json" model) && [ -n "$word" ]; then model=$word; fi
       task=$(mf_field "$json" task) || task=''
+      since=$(mf_field "$json" task_since) || since=''
     fi
   fi
   if {
     printf 'ts=%s\npid=%s\nstatus=%s\ninterval=%s\n' "$(mf_timestamp)" "$pid" "$status" "$interval"
     [ -z "$model" ] || printf 'model=%s\n' "$model"
     [ -z "$task" ] || printf 'task=%s\n' "$task"
+    [ -z "$since" ] || printf 'task_since=%s\n' "$since"
   } >"$beat.$$" 2>/dev/null; then
     mv -f -- "$beat.$$" "$beat" 9>&-
   else

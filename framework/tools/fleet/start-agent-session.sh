@@ -41,6 +41,9 @@ model=$(setting MOSAIC_AGENT_MODEL '')
 # shellcheck disable=SC2088  # expanded below, and nothing else is
 workdir=$(setting MOSAIC_AGENT_WORKDIR '~/src')
 socket=$(setting MOSAIC_TMUX_SOCKET '')
+if [ -z "$socket" ] && [ ! -e "$env_file" ] && mf_in_roster "$name"; then
+  socket=$(mf_agent_socket "$name") # where the roster names a socket the default server is not touched
+fi
 yolo=$(setting MOSAIC_AGENT_YOLO true)
 command=$(setting MOSAIC_AGENT_COMMAND '')
 channels=$(setting MOSAIC_AGENT_CHANNELS '')
@@ -103,7 +106,7 @@ workdir=$(cd -- "$workdir" && pwd -P) || fail 1 "the work directory $workdir of 
 pane_env=(
   -e "MOSAIC_HOME=$MOSAIC_HOME" -e "MOSAIC_AGENT_NAME=$name" -e "MOSAIC_AGENT_CLASS=$class"
   -e "MOSAIC_AGENT_RUNTIME=$runtime" -e "MOSAIC_AGENT_MODEL=$model" -e "MOSAIC_TMUX_SOCKET=$socket"
-  -e "HOME=$HOME"
+  -e "HOME=$HOME" -e MOSAIC_LAUNCH_WAITS=1 # a launch check that fails keeps the pane and says so
 )
 if [ "$runtime" = claude ]; then
   pane_env+=(-e CLAUDE_CODE_DISABLE_1M_CONTEXT=1 -e CLAUDE_CODE_AUTO_COMPACT_WINDOW=200000)

@@ -45,6 +45,7 @@ while (($#)); do
   case $option in
     -h | --help) usage && exit 0 ;;
     -v) verbose=1 && shift && continue ;;
+    -v?*) verbose=1 && set -- "-${option#-v}" "${@:2}" && continue ;;
     --class=*) value=${option#--class=} option=-C && shift ;;
     --class | -[LHnsmfCSr])
       case $option in

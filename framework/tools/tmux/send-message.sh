@@ -33,25 +33,27 @@ fail() { # CODE TEXT
   exit "$1"
 }
 
-socket='' target='' text='' have_text=0 retries=2 verbose=0
+socket='' target='' text='' have_text=0 retries=2 verbose=0 value=''
 while (($#)); do
-  case $1 in
+  option=$1
+  case $option in
     -h | --help) usage && exit 0 ;;
     -v) verbose=1 && shift && continue ;;
-    -[Ltmbr]) (($# > 1)) || fail 3 "$1 requires a value" ;;
-    *) fail 3 "unknown option $1" ;;
+    -v?*) verbose=1 && set -- "-${option#-v}" "${@:2}" && continue ;;
+    -[Ltmbr]) (($# > 1)) || fail 3 "$option requires a value" && value=$2 && shift 2 ;;
+    -[Ltmbr]?*) value=${option#-?} option=${option:0:2} && shift ;;
+    *) fail 3 "unknown option $option" ;;
   esac
-  case $1 in
-    -L) socket=$2 ;;
-    -t) target=$2 ;;
-    -m) text=$2 have_text=1 ;;
+  case $option in
+    -L) socket=$value ;;
+    -t) target=$value ;;
+    -m) text=$value have_text=1 ;;
     -b)
-      text=$(printf '%s' "$2" | base64 -d 2>/dev/null && printf x) || fail 3 '-b is not base64'
+      text=$(printf '%s' "$value" | base64 -d 2>/dev/null && printf x) || fail 3 '-b is not base64'
       text=${text%x} have_text=1
       ;;
-    -r) retries=$2 ;;
+    -r) retries=$value ;;
   esac
-  shift 2
 done
 [ -n "$target" ] || fail 3 "-t target is required"
 [ "$have_text" = 1 ] || fail 3 "-m text or -b base64 is required"

@@ -11,12 +11,17 @@ mf_field() { # JSON KEY: a plain string or word; status 1 when absent or not pla
   esac
 }
 
-mf_body() { # JSON → MF_BODY
+# Cutting off "up to the last …" or "up to the next quote" takes bash minutes in a long text, so the body's
+# value is taken out by its length.
+mf_body() { # JSON → MF_BODY, MF_HEAD (the JSON without the body's text)
   local rest coded
   [[ $1 == *\"body_b64\"* ]] || return 1
-  rest=${1#*\"body_b64\"}
-  rest=${rest#*\"}
+  MF_HEAD=${1%%\"body_b64\"*}
+  rest=${1:${#MF_HEAD}+10}
+  [[ ${rest:0:16} =~ ^[[:space:]]*:[[:space:]]*\" ]] || return 1
+  rest=${rest:${#BASH_REMATCH[0]}}
   coded=${rest%%\"*}
+  MF_HEAD+=${rest:${#coded}+1}
   MF_BODY=$(printf '%s' "$coded" | base64 -d 2>/dev/null && printf x) || return 1
   MF_BODY=${MF_BODY%x}
 }
@@ -57,11 +62,13 @@ mf_deliver() { # AGENT SOCKET RETRIES
     [ ! -e "$box/cur/$id.typing" ] || return 0
     json=$(<"$file") || return 0
     mf_body "$json" || return 0
-    head=${json%%\"body_b64\"*}${json##*\"body_b64\"}
+    head=$MF_HEAD
     src=$(mf_field "$head" src) && dst=$(mf_field "$head" dst) && [ -n "$src" ] && [ -n "$dst" ] || return 0
     class=$(mf_field "$head" class) || class=''
     kind=$(mf_field "$head" kind) || kind=message
     [ "$kind" = message ] || return 0
+    # files that go with it are named in the text: only the node writes these lines
+    [[ ! $head =~ \"attachments\":[[:space:]]*\[[[:space:]]*[^][:space:]] ]] || return 0
     if [ "$class" = terminal-log ]; then # never typed: a log line is not worth an agent's attention
       mf_result "$box" "$id" "accepted log 0" && mv -- "$file" "$box/cur/$id.json"
       continue
@@ -76,6 +83,7 @@ mf_deliver() { # AGENT SOCKET RETRIES
       return 0
     fi
     mf_clean "$MF_BODY"
+    [ "$class" != reaction ] || read -r -d '' MF_CLEAN < <(tr -s '[:space:]' ' ' <<<"$MF_CLEAN") || true
     wire=$(mf_preamble "$src" "$dst" "$class"; printf '%sx' "$MF_CLEAN")
     wire=${wire%x}
     printf '{"v":1,"pane":"%s","pid":%s,"ts":"%s","offset":null}\n' "$MF_PANE" "$MF_PID" "$(mf_timestamp)" \

@@ -129,7 +129,9 @@ mf_stands() { # PROBE: does our text stand in the prompt?
 
 mf_type() { # SOCKET TEXT RETRIES → MF_VERDICT ("accepted screen", …); text is clean already
   local socket=$1 text=$2 retries=$3 probe seen=0 try left tries
-  probe=${text//[[:space:]$'\u00a0'│┃]/}
+  probe=$text
+  ((${#probe} <= 2000)) || probe=${probe: -2000} # taking the blanks out of a long text takes bash minutes
+  probe=${probe//[[:space:]$'\u00a0'│┃]/}
   ((${#probe} <= 24)) || probe=${probe: -24}
   if ! mf_paste "$socket" "$text"; then
     MF_VERDICT='unknown nopane'
