@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("agents")
 
+SCREEN_LINES = 10  # of a blocked pane that go into the thread
 LOG_HEAD = 100  # characters of a log's first line that stand in the room
 
 
@@ -156,7 +157,8 @@ class Agents:
             if opened:
                 choices = ", ".join(str(option) for option in data.get("options") or ())
                 reason = str(data.get("reason") or "a question on its screen")
-                detail = str(data.get("screen") or reason) + (f"\n\nchoices: {choices}" if choices else "")
+                screen = _last_lines(str(data.get("screen") or reason))
+                detail = screen + (f"\n\nchoices: {choices}" if choices else "")
                 self.escalations.open(
                     tx,
                     agent=speaker.agent,
@@ -191,7 +193,11 @@ class Agents:
                     for index, part in enumerate(
                         parts_of(envelope.body, self.attachments, f"env:{envelope.id}")
                     ):
-                        content = folded("", part.text, file=part.file)
+                        content = (
+                            folded("", part.text, file=part.file)
+                            if len(lines) > 1
+                            else plain(part.text, file=part.file)
+                        )
                         dedup = f"env:{envelope.id}:body:{index}"
                         self.posts.put(tx, place, content, dedup=dedup, lane="bulk", thread_of=root)
 
@@ -219,3 +225,9 @@ class Agents:
                 self.posts.put_all(tx, where, lambda _p: content, dedup=f"env:{envelope.id}")
 
         await self._finish(row, work, None if where else "no room of mode ops is configured")
+
+
+def _last_lines(screen: str) -> str:
+    """The end of a screen, where its question stands; what was there before it is not people's business."""
+    lines = [line.rstrip() for line in screen.splitlines() if line.strip(" ─━-_")]
+    return "\n".join(lines[-SCREEN_LINES:])

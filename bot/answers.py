@@ -118,16 +118,7 @@ class Answers:
             seen = self.posts.react(
                 tx, place, "👀", event=message.event_ref, dedup=f"seen:{message.inbox_id}", thread=thread
             )
-            gone = Content(text="")
-            self.posts.put(
-                tx,
-                place,
-                gone,
-                kind="redact",
-                refers_to=seen,
-                dedup=f"unseen:{message.number}",
-                lane="answer",
-            )
+            self.posts.take_back(tx, place, seen, dedup=f"unseen:{message.number}")
 
     def _copy(self, tx: Tx, conversation: Conversation, place: Place, content: Content, dedup: str) -> None:
         if not conversation.thread:

@@ -184,6 +184,7 @@ class Bot:
 
     async def _handle(self, row: InboxRow) -> None:
         if row.source == "spool":
+            self._observer.poke()  # an agent spoke: what `fleet ps` knows of it may be old
             await self._agents.handle(row)
         else:
             await self._people.handle(row)

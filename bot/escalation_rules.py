@@ -75,21 +75,30 @@ def root_text(row: EscalationRow, alias: str, now: datetime) -> str:
     count = f" ×{row.count}" if row.count > 1 else ""
     match row.state:
         case "acknowledged":
-            taken = duration(_time(row.acked_at) - _time(row.opened_at)) if row.acked_at else "?"
-            return f"🟡 {name}: {row.title}{count}\n✋ acknowledged by {row.acked_by} after {taken}"
+            taken = after(_time(row.acked_at) - _time(row.opened_at)) if row.acked_at else ""
+            return f"🟡 {name}: {row.title}{count}\n✋ acknowledged by {short(row.acked_by)} {taken}"
         case "resolved":
-            lasted = duration(_time(row.resolved_at) - _time(row.opened_at)) if row.resolved_at else "?"
+            lasted = after(_time(row.resolved_at) - _time(row.opened_at)) if row.resolved_at else ""
             why = f": {row.reason}" if row.reason else ""
-            return f"✅ {name}: {row.title}{count}\nresolved by {row.resolved_by} after {lasted}{why}"
+            return f"✅ {name}: {row.title}{count}\nresolved by {short(row.resolved_by)} {lasted}{why}"
         case "snoozed":
             until = _time(row.next_due).strftime("%H:%M UTC") if row.next_due else "?"
             return f"💤 {name}: {row.title}{count}\nsnoozed until {until}"
         case "stale":
             return f"⚪ {name}: {row.title}{count}\nstale: raised again eight times, nobody acknowledged"
         case _:
-            return (
-                f"🔴 {name}: {row.title}{count}\nReply in thread. ✅ acknowledge · 🏁 resolve · 💤 snooze 1 h"
-            )
+            how = "Answer at its pane." if row.kind == "blocked" else "Reply in thread."
+            return f"🔴 {name}: {row.title}{count}\n{how} ✅ acknowledge · 🏁 resolve · 💤 snooze 1 h"
+
+
+def short(person: str | None) -> str:
+    """`ana` for `@ana:hs`: enough to read, never an identity."""
+    return (person or "?").removeprefix("@").partition(":")[0] or "?"
+
+
+def after(delta: timedelta) -> str:
+    """`at once`, `after 14 s`."""
+    return f"after {duration(delta)}" if delta >= timedelta(seconds=1) else "at once"
 
 
 def duration(delta: timedelta) -> str:

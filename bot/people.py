@@ -51,6 +51,14 @@ SLOW_S = 0.3  # a command that takes longer shows that it was seen
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """The escalation that a message is about; ``root`` is its root's id on that network."""
+
+    number: int
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
 class People:
     """Handles inbox rows that came from a chat network. ``woke`` tells the outbox and the mail."""
 
@@ -94,6 +102,10 @@ class People:
         sender = str(facts["sender"])
         role = role_of(self.config, row.source, sender)
         thread = str(facts["thread"]) if facts.get("thread") else None
+        reply_to = str(facts["reply_to"]) if facts.get("reply_to") else None
+        about = await self._escalation_of(row.source, thread or reply_to)
+        if about is not None:
+            thread = about.root  # a plain reply to it belongs into its thread, as does the answer
         decision = judge_chat(
             ChatFacts(
                 text=text,
@@ -101,7 +113,7 @@ class People:
                 talk=may_talk(role),
                 mode=self.posts.rooms.room(place.name).mode,
                 mentions_me=bool(facts.get("mentions_me")),
-                thread_escalation=await self._escalation_of(row.source, thread) if thread else None,
+                thread_escalation=about.number if about else None,
                 capable=bool(facts.get("is_command_capable", True)),
                 command_words=is_command(text, self.config.prefix),
                 agents=tuple(a.name for a in roster.agents),
@@ -171,15 +183,18 @@ class People:
             return
         running = asyncio.create_task(self.dispatcher.run(words, caller), name=f"command {row.id}")
         done, _ = await asyncio.wait({running}, timeout=SLOW_S)
+        seen: str | None = None
         if not done:
             dedup = f"seen:{row.id}"
-            await self.register.write(
+            seen = await self.register.write(
                 lambda tx: self.posts.react(tx, place, "👀", event=row.external_id, dedup=dedup)
             )
             self.woke()
-        await self._show(row, place, caller, await running)
+        await self._show(row, place, caller, await running, seen)
 
-    async def _show(self, row: InboxRow, place: Place, caller: Caller, document: Document) -> None:
+    async def _show(
+        self, row: InboxRow, place: Place, caller: Caller, document: Document, seen: str | None = None
+    ) -> None:
         def work(tx: Tx) -> None:
             self.posts.document(
                 tx,
@@ -189,6 +204,8 @@ class People:
                 thread_ref=caller.thread,
                 reply_to=row.external_id,
             )
+            if seen is not None:
+                self.posts.take_back(tx, place, seen, dedup=f"unseen:{row.id}")
             inbox.done(tx, row.id, None)
 
         await self.register.write(work)
@@ -277,23 +294,47 @@ class People:
             )
             return
         if found.kind == "blocked" and found.state != "resolved":
+            # Words never answer a dialog: the node holds them until it is gone.
+            on_socket = f"-L {roster.socket} " if roster.socket else ""
             told = (
-                f"{found.agent} stands at a question on its screen; words typed there would answer it. "
-                "Answer at its pane (`mosaic agent attach`), or write again when it is through."
+                f"{found.agent} stands at a question on its screen. Your words are kept and delivered after "
+                f"it. Answer it at its pane: `tmux {on_socket}attach -t ={found.agent}`"
             )
-            await self._answer(row, place, told, thread)
+            await self._tell(row, place, told, thread)
+            await self._talk(row, place, found.agent, text, thread, age, None)
             return
         await self._talk(row, place, found.agent, text, thread, age, number)
 
-    async def _escalation_of(self, connector: str, thread: str) -> int | None:
-        root = await outbox.by_ref(self.register, connector, thread)
-        return await escalations.by_post(self.register, root.id) if root else None
+    async def _tell(self, row: InboxRow, place: Place, text: str, thread: str | None) -> None:
+        content = plain(text, reply_to=row.external_id)
+        await self.register.write(
+            lambda tx: self.posts.put(
+                tx, place, content, dedup=f"tell:{row.id}", lane="answer", thread_ref=thread
+            )
+        )
+
+    async def _escalation_of(self, connector: str, ref: str | None) -> About | None:
+        """The escalation that a post of ours is the root of, or stands in the thread of."""
+        post = await outbox.by_ref(self.register, connector, ref) if ref else None
+        if post is None:
+            return None
+        candidates = [post]
+        if parent := post.thread_of or (post.refers_to if post.kind == "send" else None):
+            candidates.append(await outbox.get(self.register, parent) or post)
+        elif post.thread_ref:
+            candidates.append(await outbox.by_ref(self.register, connector, post.thread_ref) or post)
+        for root in candidates:
+            number = await escalations.by_post(self.register, root.id)
+            if number is not None and root.ref:
+                return About(number, root.ref)
+        return None
 
     # --- the rest --------------------------------------------------------------------------------------
 
     async def _reaction(self, row: InboxRow, facts: Mapping[str, object], place: Place) -> None:
         role = role_of(self.config, row.source, str(row.sender))
-        number = await self._escalation_of(row.source, str(facts["target"]))
+        about = await self._escalation_of(row.source, str(facts["target"]))
+        number = about.number if about else None
         act = ROOT_REACTIONS.get(str(facts["emoji"]).rstrip("\ufe0f"))
         if role < Role.OPERATOR or number is None or act is None:
             await self._done(row, "no meaning here")

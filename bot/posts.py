@@ -147,6 +147,11 @@ class Posts:
             dedup=f"{dedup}@{place.connector}",
         )
 
+    def take_back(self, tx: Tx, place: Place, outbox_id: str, *, dedup: str) -> str:
+        """Remove a post or reaction of ours again."""
+        nothing = Content(text="")
+        return self.put(tx, place, nothing, kind="redact", refers_to=outbox_id, dedup=dedup, lane="answer")
+
     def document(
         self,
         tx: Tx,

@@ -19,7 +19,7 @@ _MARKS = {
     Readiness.STALE: ("🔴", "F", "stale", 1),
     Readiness.UNKNOWN: ("❔", "U", "unknown", 2),
     Readiness.WORKING: ("🟢", "W", "working", 3),
-    Readiness.AVAILABLE: ("⚪", "I", "idle", 4),
+    Readiness.AVAILABLE: ("⚪", "I", "available", 4),
 }
 _COLUMNS = (
     Column("name", "NAME"),
@@ -83,9 +83,9 @@ def footer_of(snapshot: Snapshot, shown: int, zone: tzinfo | None = None) -> str
     parts = [f"{snapshot.ts.astimezone(zone):%H:%M:%S}", f"{shown} agent{'' if shown == 1 else 's'}"]
     if snapshot.paused is not None:
         parts.append(f"PAUSED: {snapshot.paused}" if snapshot.paused else "PAUSED")
-    ages = [row.evidence_age_s for row in snapshot.agents if row.evidence_age_s is not None]
+    ages = [host.age_s for host in snapshot.hosts if host.reachable and host.age_s is not None]
     if ages and max(ages) >= 1.5:
-        parts.append(f"evidence up to {_short_age(max(ages))} old")
+        parts.append(f"read {_short_age(max(ages))} ago")
     away = [host.host for host in snapshot.hosts if host.reachable is False]
     if away:
         parts.append(f"no answer from {', '.join(away)}")

@@ -16,7 +16,7 @@ import orjson
 
 WIDTH_PX, HEIGHT_PX, DPI = 1200, 675, 100
 _PAPER, _INK, _SOFT = "#fbfaf6", "#1d2026", "#565c66"  # ink 15:1 and soft 6:1 on the paper
-_MAX_NAMES = 48  # characters of names beside a bar
+_MAX_NAMES = 58  # characters of names beside a bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def draw_readiness(chart: Mapping[str, Any], out: Path) -> None:
             shortened(names),
             ha="left",
             va="center",
-            fontsize=15,
+            fontsize=20,
             color=_SOFT,
             parse_math=False,
         )
@@ -95,7 +95,7 @@ def draw_readiness(chart: Mapping[str, Any], out: Path) -> None:
     axes.set_ylim(len(groups) - 0.35, -0.55)
     axes.axis("off")
     figure.text(0.04, 0.9, chart["title"], fontsize=28, fontweight="bold", color=_INK, parse_math=False)
-    figure.text(0.96, 0.035, chart["footer"], fontsize=15, ha="right", color=_SOFT, parse_math=False)
+    figure.text(0.04, 0.035, chart["footer"], fontsize=16, ha="left", color=_SOFT, parse_math=False)
     figure.savefig(out, format="png", dpi=DPI, facecolor=_PAPER, transparent=False)
 
 

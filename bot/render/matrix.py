@@ -44,7 +44,7 @@ def render(document: Document, save: Save | None = None) -> list[Content]:
         cut += rest
         bodies.append("\n".join(lines))
         marked.append(_html(block, lines))
-    out = [Content(text="\n".join(bodies), html="".join(marked))] if bodies else []
+    out = [Content(text="\n".join(bodies), html=_joined(marked))] if bodies else []
     if cut and save is not None:
         whole = "\n".join(line for block in document.blocks for line in block_lines(block, narrow=False))
         name = "answer.json" if _is_json(document) else "answer.txt"
@@ -64,6 +64,13 @@ def _limited(block: Block) -> tuple[list[str], list[str]]:
     shown = [clip(line, LONG_CHARS // HEAD_LINES) for line in lines[:head]]
     rest = lines[head:]
     return [*shown, f"… {len(rest)} more" if rest else "… cut"], rest or ["…"]
+
+
+def _joined(marked: list[str]) -> str:
+    """Paragraphs alone are joined by line breaks: a short answer stays as tight as a person's."""
+    if all(part.startswith("<p>") for part in marked):
+        return "<br>".join(part.removeprefix("<p>").removesuffix("</p>") for part in marked)
+    return "".join(marked)
 
 
 def _html(block: Block, lines: list[str]) -> str:

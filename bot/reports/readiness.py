@@ -91,13 +91,14 @@ def document(
         blocks.append(Text(f"Since {_clock(last.ts, local)}: {'; '.join(shown)}{more}."))
     else:
         # Nothing to read twice: one line says so.
-        counts = f"{_count(len(facts.groups), 'agent')}, {len(attention)} need a person"
+        counts = f"{_count(len(facts.groups), 'agent')}, {_needing(len(attention))}"
         blocks = [Text(f"No change since {_clock(last.ts, local)}: {counts}."), *blocks[1:]]
     if note:
         blocks.append(Text(note, Tone.WARN))
     if picture is not None:
         blocks.append(picture)
-    blocks.append(Footer(f"readiness · {local:%Y-%m-%d %H:%M %Z} · {_count(len(facts.groups), 'agent')}"))
+    if last is None or changed or picture is not None:
+        blocks.append(Footer(f"readiness · {local:%Y-%m-%d %H:%M %Z} · {_count(len(facts.groups), 'agent')}"))
     data = {
         "report": "readiness",
         "ts": snapshot.ts.isoformat(),
@@ -154,7 +155,7 @@ def _verdict(facts: Facts, snapshot: Snapshot) -> Text:
     if not total:
         return Text("No agents in the roster." + paused, Tone.WARN)
     if blocked or failed:
-        first = [f"{blocked} of {total} need a person"] if blocked else []
+        first = [f"{blocked} of {total} {'needs' if blocked == 1 else 'need'} a person"] if blocked else []
         first += [f"{failed} of {total} failed"] if failed else []
         return Text(f"{', '.join(first)}.{tail}", Tone.BAD)
     if unknown:
@@ -172,6 +173,10 @@ def _attention_line(row: AgentRow) -> str:
 
 def _names(facts: Facts, group: str) -> Sequence[str]:
     return [name for name, its in facts.groups.items() if its == group]
+
+
+def _needing(number: int) -> str:
+    return f"{number} {'needs' if number == 1 else 'need'} a person"
 
 
 def _count(number: int, word: str) -> str:

@@ -85,8 +85,11 @@ class Reports:
         await self._post(report, chosen, f"report:now:{secrets.token_hex(8)}", keep=False)
         return f"{report} report posted in {chosen}"
 
-    async def make(self, report: str) -> tuple[Document, readiness.Facts]:
-        """The report as a document with its picture, and its facts. Raises ReportError for an unknown one."""
+    async def make(self, report: str, *, asked: bool = True) -> tuple[Document, readiness.Facts]:
+        """The report as a document with its picture, and its facts. Raises ReportError for an unknown one.
+
+        One that nobody ``asked`` for has no picture when nothing changed: one line says so.
+        """
         if report not in NAMES:
             raise ReportError(f"there is no report {report!r}; there is: {', '.join(NAMES)}")
         snapshot = await self._snapshot()
@@ -94,6 +97,8 @@ class Reports:
         facts = readiness.facts_of(snapshot)
         local = snapshot.ts.astimezone(self._zone)
         picture, note = None, None
+        if not asked and last is not None and not readiness.changes(last, facts):
+            return readiness.document(snapshot, last, local=local, picture=None), facts
         name = f"readiness-{snapshot.ts:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}.png"
         try:
             path = await draw(readiness.chart(facts, local), self._folder / name, self._folder / "cache")
@@ -106,7 +111,7 @@ class Reports:
     async def _post(self, report: str, room: str, key: str, *, keep: bool) -> None:
         if room not in self._posts.rooms:
             raise ReportError(f"there is no room {room!r} in the configuration")
-        document, facts = await self.make(report)
+        document, facts = await self.make(report, asked=not keep)
 
         def put(tx: object) -> None:
             for place in self._posts.rooms.places(room):

@@ -195,3 +195,57 @@ async def test_a_second_bot_on_the_same_register_ends_at_once_and_names_the_firs
     assert code == 5
     assert str(stack.programs.pids["bot"]) in said
     assert "Traceback" not in said
+
+
+async def test_a_plain_reply_to_an_escalation_reaches_the_agent_that_asked(
+    stack: Stack, operator: MatrixClient
+) -> None:
+    """Not every client has threads: quoting the root, or a post in its thread, means the same."""
+    room = stack.rooms["ops"]
+    after = len(operator.seen)
+    await stack.fleet.tell("coder0", "escalate which database is it? quoted-9911")
+    root = await operator.wait_for(
+        lambda e: e.room == room and "quoted-9911" in e.text and e.thread is None, LIMIT_S, after=after
+    )
+    reply = await operator.send(room, "the blue one 9922", reply_to=root.id)
+    taken = await prompt_with(stack, "coder0", "the blue one 9922")
+    assert taken.startswith(f"[matrix:{stack.ids['operator']}/")
+    answer = await operator.wait_for(
+        lambda e: e.thread == root.id and "the blue one 9922" in e.text, LIMIT_S, after=after
+    )
+    assert answer.sender == stack.ids["bot"]
+    edit = await operator.wait_for(
+        lambda e: e.edits == root.id and "acknowledged" in e.text, LIMIT_S, after=after
+    )
+    assert "by operator" in edit.text
+    second = await operator.send(room, "and the red one 9933", reply_to=answer.id)
+    assert "9933" in await prompt_with(stack, "coder0", "and the red one 9933")
+    assert not any("99" in text and "one 99" in text for text in prompts(stack, "orchestrator"))
+    assert reply != second
+
+
+async def test_words_for_a_blocked_agent_wait_until_its_question_is_gone(
+    stack: Stack, operator: MatrixClient
+) -> None:
+    room = stack.rooms["ops"]
+    after = len(operator.seen)
+    await stack.fleet.tell("reviewer0", "block May I delete it? 9944")
+    root = await operator.wait_for(
+        lambda e: e.room == room and "9944" in e.text and e.thread is None, LIMIT_S, after=after
+    )
+    assert "Answer at its pane" in root.text
+    words = await operator.send(room, "keep a copy 9955", thread=root.id)
+    told = await operator.wait_for(lambda e: e.reply_to == words and "kept" in e.text, LIMIT_S, after=after)
+    assert "attach" in told.text
+    await asyncio.sleep(1.5)  # long enough for a delivery, were there one
+    assert not any("9955" in text for text in prompts(stack, "reviewer0"))
+    code, said = await stack.fleet.mosaic("fleet", "ps", "--json")
+    assert code == 0
+    row = next(r for r in json.loads(said)["agents"] if r["name"] == "reviewer0")
+    assert row["readiness"] == "stuck"
+    assert "BLOCKED" in row["flags"]
+    await stack.programs.run(
+        "tmux", "-L", stack.layout.tmux_socket, "-N", "send-keys", "-t", "=reviewer0:0.0", "Enter"
+    )
+    assert "9955" in await prompt_with(stack, "reviewer0", "keep a copy 9955")
+    await operator.wait_for(lambda e: e.edits == root.id and "resolved" in e.text, LIMIT_S, after=after)

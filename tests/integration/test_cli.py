@@ -90,23 +90,19 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Terminal,
 
 @pytest.fixture(scope="module")
 def running(seeded: tuple[Terminal, str]) -> Iterator[tuple[Terminal, str]]:
-    """The node and the bot over it, ended by pid."""
+    """The bot over it, which brings the node; ended by pid."""
     terminal, socket = seeded
     env = clean_env(MOSAIC_HOME=str(terminal.home.root))
-    processes = []
-    for words in (["node"], ["bot", "run"]):
-        with (terminal.home.root / f"{words[0]}.log").open("wb") as out:
-            argv = [sys.executable, "-m", "bot.cli", *words]
-            processes.append(subprocess.Popen(argv, cwd=ROOT, env=env, stdout=out, stderr=out))
+    with (terminal.home.root / "bot.log").open("wb") as out:
+        argv = [sys.executable, "-m", "bot.cli", "bot", "run"]
+        bot = subprocess.Popen(argv, cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
         wait_for(lambda: is_locked(terminal.home.node_lock), "the node")
         wait_for(lambda: terminal.run("ping").returncode == 0, "the bot")
         yield terminal, socket
     finally:
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-        for process in processes:
-            assert process.wait(20) == 0
+        bot.send_signal(signal.SIGTERM)
+        assert bot.wait(20) == 0
 
 
 # --- without anything --------------------------------------------------------------------------------------

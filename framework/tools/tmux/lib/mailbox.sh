@@ -11,8 +11,8 @@ mf_field() { # JSON KEY: a plain string or word; status 1 when absent or not pla
   esac
 }
 
-# Cutting off "up to the last …" or "up to the next quote" takes bash minutes in a long text, so the body's
-# value is taken out by its length.
+# Cutting a long text at a pattern (`%%`, `##`) takes bash minutes, so the body's value is read up to its
+# quote and taken out by its length.
 mf_body() { # JSON → MF_BODY, MF_HEAD (the JSON without the body's text)
   local rest coded
   [[ $1 == *\"body_b64\"* ]] || return 1
@@ -20,7 +20,7 @@ mf_body() { # JSON → MF_BODY, MF_HEAD (the JSON without the body's text)
   rest=${1:${#MF_HEAD}+10}
   [[ ${rest:0:16} =~ ^[[:space:]]*:[[:space:]]*\" ]] || return 1
   rest=${rest:${#BASH_REMATCH[0]}}
-  coded=${rest%%\"*}
+  IFS= read -r -d '"' coded <<<"$rest" || return 1
   MF_HEAD+=${rest:${#coded}+1}
   MF_BODY=$(printf '%s' "$coded" | base64 -d 2>/dev/null && printf x) || return 1
   MF_BODY=${MF_BODY%x}
