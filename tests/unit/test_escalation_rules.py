@@ -29,6 +29,7 @@ class Row:
     """The columns that the rules read."""
 
     number: int = 12
+    kind: str = "asked"
     state: str = "open"
     level: int = 0
     title: str = "DB password missing"
@@ -82,9 +83,10 @@ def test_the_last_level_has_no_successor() -> None:
     [
         (Row(), ("🔴", "E-12 coder", "DB password missing", "Reply in thread")),
         (Row(count=4), ("×4",)),
+        (Row(kind="blocked"), ("🔴", "Answer at its pane")),
         (
             Row(state="acknowledged", acked_at=START + timedelta(seconds=14), acked_by="@ana:hs"),
-            ("🟡", "acknowledged by @ana:hs after 14 s"),
+            ("🟡", "acknowledged by ana after 14 s"),
         ),
         (
             Row(

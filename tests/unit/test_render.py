@@ -214,10 +214,10 @@ def test_unknown_is_never_a_zero() -> None:
 
 def test_the_footer_says_time_count_pause_and_who_is_away() -> None:
     snapshot = Snapshot(
-        NOW, (HostRow("far", False, None),), (replace(ROW, evidence_age_s=40),), paused="freeze"
+        NOW, (HostRow("here", True, 40), HostRow("far", False, None)), (ROW,), paused="freeze"
     )
     said = footer_of(snapshot, 9, UTC)
-    assert said == "14:02:11 · 9 agents · PAUSED: freeze · evidence up to 40s old · no answer from far"
+    assert said == "14:02:11 · 9 agents · PAUSED: freeze · read 40s ago · no answer from far"
     assert footer_of(Snapshot(NOW, (), ()), 1, UTC) == "14:02:11 · 1 agent"
 
 
