@@ -94,23 +94,20 @@ use_pip_settings() { # uv does not read pip's files: hand over the index a site 
   done
 }
 
-install_into() { # folder, requirement file, yes|no: our own package too
-  local folder=$1 requirements=$2 own=$3
-  if [[ $installer == uv ]]; then
-    "$folder/bin/python" -c '' 2>/dev/null || "$uv" venv --quiet --clear --python "$python" "$folder"
-    "$uv" pip install --quiet --python "$folder/bin/python" -r "$requirements"
-    [[ $own == no ]] || "$uv" pip install --quiet --python "$folder/bin/python" --no-deps -e .
-  else
-    "$folder/bin/python" -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear "$folder"
-    "$folder/bin/python" -m pip install --quiet -r "$requirements"
-    [[ $own == no ]] || "$folder/bin/python" -m pip install --quiet --no-deps -e .
-  fi
-}
-
 make_environment() { # folder, stamp, requirement file, own, words for people
   local folder=$1 stamp=$2 began=$SECONDS log=.cache/${1#.}.log
   say "installing $5"
-  if ! install_into "$folder" "$3" "$4" >"$log" 2>&1; then
+  local way ways=(pip) made=no
+  [[ $installer == pip ]] || ways=(uv uv-system pip)
+  : >"$log"
+  for way in "${ways[@]}"; do
+    if UV=$uv PYTHON=$python scripts/install-packages.sh "$way" "$folder" "$3" "$4" >>"$log" 2>&1; then
+      made=yes
+      break
+    fi
+    say "  $way could not install $5; see $log"
+  done
+  if [[ $made == no ]]; then
     sed 's/^/  | /' "$log" | tail -n 15 >&2
     printf '\n%s\n' "Installing $5 failed; the last lines are above, all of them in $log. If the package index cannot be reached, check the network or proxy and run this again: what was fetched is kept." >&2
     return 1

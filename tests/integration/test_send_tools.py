@@ -79,6 +79,7 @@ def test_the_exit_of_the_sender_is_passed_on(live: LiveFleet, sink: dict[str, st
     [
         (["-s", "x", "-m", "hi", "--class"], "ERROR: --class requires a value"),
         (["-s", "x", "-m", "hi", "--class="], "ERROR: --class requires a value"),
+        (["--class", "-s", "x", "-m", "hi"], "ERROR: --class requires a value"),
         (["-s", "x", "-m", "hi", "-C", ""], "ERROR: --class requires a value"),
         (
             ["-s", "x", "-m", "hi", "-C", "urgent"],

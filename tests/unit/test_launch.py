@@ -197,6 +197,23 @@ def test_the_contract_holds_all_parts_and_overlays(home: Home) -> None:
     assert "# Code" in compose_contract(home, "stub", "a-class-of-ours")
 
 
+def test_the_contract_is_that_of_the_agent_who_asks(home: Home) -> None:
+    """As `mosaic compose-contract` prints it: by the agent's name, or by the one that the pane carries."""
+    home.roster.write_text(
+        "version: 1\ntransport: tmux\nagents:\n"
+        "  - {name: lead, class: orchestrator, runtime: stub}\n"
+        "  - {name: coder0, class: code, runtime: stub}\n"
+    )
+    own = compose_contract(home, "stub", env={"MOSAIC_AGENT_NAME": "coder0"})
+    assert own == compose_contract(home, "stub", "coder0", env={})
+    assert "# Code" in own
+    assert "| lead | orchestrator |" in own
+    for role, env in (("code", {}), (None, {}), (None, {"MOSAIC_AGENT_NAME": "stranger"})):
+        assert "# Fleet Comms" not in compose_contract(home, "stub", role, env=env)
+    home.roster.write_text("version: 7\n")
+    assert "# Fleet Comms" not in compose_contract(home, "stub", env={"MOSAIC_AGENT_NAME": "coder0"})
+
+
 def test_words_of_a_launch() -> None:
     assert parse_words(["yolo", "claude", "--foo", "--dry-run", "x"]) == (
         True,
@@ -241,6 +258,13 @@ def test_checks_fail_with_the_mend(home: Home, tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.startswith(
         "claude --dangerously-skip-permissions --model opus --append-system"
     )
+    (tmp_path / ".claude.json").unlink()
+    home.config.parent.mkdir(exist_ok=True)
+    home.config.write_text("launch: {required_mcp: {claude: [tea]}}\n")
+    assert runtime_main(["claude", "--dry-run"], home, env=env) == 4
+    assert "MCP server tea" in capsys.readouterr().err
+    home.config.write_text("launch: {required_mcp: {claude: []}}\n")
+    assert runtime_main(["claude", "--dry-run"], home, env=env) == 0
     (home.root / "SOUL.md").unlink()
     assert runtime_main(["stub", "--dry-run"], home, env=env) == 4
     assert "SOUL.md" in capsys.readouterr().err

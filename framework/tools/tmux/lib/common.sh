@@ -71,7 +71,7 @@ mf_in_roster() { # NAME: below `agents:`, in block or flow style, up to the next
   local entry="(^|[-{,[:space:]])[\"']?name[\"']?:[[:space:]]*[\"']?$1[\"']?[[:space:]]*(\$|[,}#])"
   while IFS= read -r line || [ -n "$line" ]; do
     line=${line%$'\r'}
-    if [[ $line =~ ^[[:space:]{]*[\"\']?agents[\"\']?: ]]; then
+    if [[ $line =~ (^|[{,])[[:space:]]*[\"\']?agents[\"\']?: ]]; then
       inside=1
     elif [[ $line =~ ^[A-Za-z_\"\'] ]]; then
       inside=0
