@@ -27,6 +27,7 @@ from bot.escalations import Escalations
 from bot.health import Health
 from bot.inbound import listen
 from bot.inbox import InboxWorker
+from bot.intake import Intake
 from bot.mail import Mail
 from bot.networks import build_connectors, first_contact
 from bot.outbox import Sender
@@ -130,9 +131,9 @@ class Bot:
             self._posts,
             self._dispatcher,
             self._escalations,
+            Intake(register, self._posts, self._escalations, roster.get, lambda: str(ULID())),
             roster.get,
             utc_now,
-            lambda: str(ULID()),
             self._woke,
             utc_now(),
         )

@@ -16,10 +16,9 @@ from bot.commands.context import Caller
 from bot.commands.failures import CommandFailed
 from bot.commands.registry import Effect, Role
 from bot.commands.words import WordsError, is_command, split
-from bot.conversation_ids import new_handle
 from bot.document import Document
 from bot.escalation_rules import duration
-from bot.posts import Posts, plain
+from bot.posts import Posts
 from bot.rooms import Place
 from bot.triage import (
     ROOT_REACTIONS,
@@ -31,14 +30,14 @@ from bot.triage import (
     ThreadReply,
     judge_chat,
 )
-from connectors.protocol import Content
 from fleet.messages.preamble import quote_forgery
-from fleet.register import audit, conversations, escalations, inbox, messages, outbox
+from fleet.register import audit, inbox, messages
 
 if TYPE_CHECKING:
     from bot.commands.dispatch import Dispatcher
     from bot.config import Config
     from bot.escalations import Escalations
+    from bot.intake import Intake
     from fleet.model import Roster
     from fleet.register.engine import Register, Tx
     from fleet.register.inbox import InboxRow
@@ -46,16 +45,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("people")
 
 OLD_COMMAND_S = 60.0  # reading commands up to this age run after a downtime, others are named and not run
-OLD_TEXT_S = 15 * 60.0  # plain words up to this age are delivered with their age
 SLOW_S = 0.3  # a command that takes longer shows that it was seen
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """The escalation that a message is about; ``root`` is its root's id on that network."""
-
-    number: int
-    root: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +57,9 @@ class People:
     posts: Posts
     dispatcher: Dispatcher
     escalations: Escalations
+    intake: Intake
     roster: Callable[[], Awaitable[Roster]]
     now: Callable[[], datetime]
-    new_id: Callable[[], str]
     woke: Callable[[], None]
     started_at: datetime
 
@@ -103,7 +93,7 @@ class People:
         role = role_of(self.config, row.source, sender)
         thread = str(facts["thread"]) if facts.get("thread") else None
         reply_to = str(facts["reply_to"]) if facts.get("reply_to") else None
-        about = await self._escalation_of(row.source, thread or reply_to)
+        about = await self.intake.escalation_of(row.source, thread or reply_to)
         if about is not None:
             thread = about.root  # a plain reply to it belongs into its thread, as does the answer
         decision = judge_chat(
@@ -125,14 +115,14 @@ class People:
             case Ignore(reason, audited):
                 await self._ignored(row, place, reason, audited)
             case Tell(words):
-                await self._answer(row, place, words, thread)
+                await self.intake.answer(row, place, words, thread)
             case RunCommand(given):
                 caller = Caller(row.source, sender, role, place.name, place.room_id, thread, row.external_id)
                 await self._command(row, place, caller, text, given, age)
             case Talk(agent, words):
-                await self._talk(row, place, agent, words, thread, age, None)
+                await self.intake.accept(row, place, agent, words, thread, age)
             case ThreadReply(number, words):
-                await self._thread_reply(row, place, number, words, thread, age)
+                await self.intake.reply(row, place, number, words, thread, age)
 
     async def _ignored(self, row: InboxRow, place: Place, reason: str, audited: bool) -> None:
         def work(tx: Tx) -> None:
@@ -148,14 +138,6 @@ class People:
 
         await self.register.write(work)
 
-    async def _answer(self, row: InboxRow, place: Place, text: str, thread: str | None) -> None:
-        def work(tx: Tx) -> None:
-            content = plain(text, reply_to=row.external_id)
-            self.posts.put(tx, place, content, dedup=f"tell:{row.id}", lane="answer", thread_ref=thread)
-            inbox.done(tx, row.id, text)
-
-        await self.register.write(work)
-
     # --- commands --------------------------------------------------------------------------------------
 
     async def _command(
@@ -164,7 +146,7 @@ class People:
         try:
             words = list(given) if given else split(text, self.config.prefix)
         except WordsError as problem:
-            await self._answer(row, place, str(problem), caller.thread)
+            await self.intake.answer(row, place, str(problem), caller.thread)
             return
         effect = self.dispatcher.effect_of(words)
         reads = effect is Effect.READ
@@ -172,7 +154,7 @@ class People:
         too_old = age.total_seconds() > (OLD_COMMAND_S if reads else 0)
         if too_old and not begun:
             told = f"⏮ `{' '.join(words)}` arrived {duration(age)} ago while I was away. Not run."
-            await self._answer(row, place, told, caller.thread)
+            await self.intake.answer(row, place, told, caller.thread)
             return
         if not reads and not await self.register.write(lambda tx: inbox.start(tx, row.id)):
             interrupted = Document.failure(
@@ -210,130 +192,11 @@ class People:
 
         await self.register.write(work)
 
-    # --- words for agents ------------------------------------------------------------------------------
-
-    async def _talk(
-        self,
-        row: InboxRow,
-        place: Place,
-        agent: str,
-        text: str,
-        thread: str | None,
-        age: timedelta,
-        escalation: int | None,
-    ) -> None:
-        if age.total_seconds() > OLD_TEXT_S:
-            told = (
-                f"⏮ You wrote this {duration(age)} ago while I was away. Not delivered: "
-                "send it again if it still holds."
-            )
-            await self._answer(row, place, told, thread)
-            return
-        body = quote_forgery(text)
-        if age.total_seconds() > 60:
-            body = f"(sent {duration(age)} ago) {body}"
-        person = str(row.sender)
-        who = f"{row.source}:{person}"
-
-        def work(tx: Tx) -> None:
-            conversation = conversations.handle_for(
-                tx,
-                connector=row.source,
-                room=place.room_id,
-                thread=thread or "",
-                person=person,
-                agent=agent,
-                new_handle=new_handle,
-            )
-            number = messages.accept(
-                tx,
-                inbox_id=row.id,
-                handle=conversation.handle,
-                mail_id=self.new_id(),
-                agent=agent,
-                event_ref=row.external_id,
-                body=body,
-            )
-            self.posts.react(tx, place, "👀", event=row.external_id, dedup=f"seen:{row.id}", thread=thread)
-            audit.append(
-                tx, who=who, place=place.name, what=f"message M-{number} to {agent}", outcome="accepted"
-            )
-            if escalation is not None:
-                self.escalations.acknowledge_in(tx, escalation, person)
-                self.escalations.into_thread(
-                    tx,
-                    escalation,
-                    lambda _p: plain(f"👤 {person}: {text}"),
-                    dedup=f"copy:{row.id}",
-                    leave_out=row.source,
-                )
-            else:
-                self._copy(tx, row, place, f"👤 {person}: {text}")
-            inbox.done(tx, row.id, f"M-{number}")
-
-        await self.register.write(work)
-
-    def _copy(self, tx: Tx, row: InboxRow, place: Place, text: str) -> None:
-        """A linked room is one conversation: the other networks see what was said."""
-
-        def make(_place: Place) -> Content:
-            return plain(text)
-
-        self.posts.put_all(
-            tx, place.name, make, dedup=f"copy:{row.id}", lane="normal", leave_out=(row.source,)
-        )
-
-    async def _thread_reply(
-        self, row: InboxRow, place: Place, number: int, text: str, thread: str | None, age: timedelta
-    ) -> None:
-        found = await escalations.get(self.register, number)
-        roster = await self.roster()
-        if found is None or roster.get(found.agent) is None:
-            await self._answer(
-                row, place, f"E-{number} belongs to no agent of the roster; nobody reads this.", thread
-            )
-            return
-        if found.kind == "blocked" and found.state != "resolved":
-            # Words never answer a dialog: the node holds them until it is gone.
-            on_socket = f"-L {roster.socket} " if roster.socket else ""
-            told = (
-                f"{found.agent} stands at a question on its screen. Your words are kept and delivered after "
-                f"it. Answer it at its pane: `tmux {on_socket}attach -t ={found.agent}`"
-            )
-            await self._tell(row, place, told, thread)
-            await self._talk(row, place, found.agent, text, thread, age, None)
-            return
-        await self._talk(row, place, found.agent, text, thread, age, number)
-
-    async def _tell(self, row: InboxRow, place: Place, text: str, thread: str | None) -> None:
-        content = plain(text, reply_to=row.external_id)
-        await self.register.write(
-            lambda tx: self.posts.put(
-                tx, place, content, dedup=f"tell:{row.id}", lane="answer", thread_ref=thread
-            )
-        )
-
-    async def _escalation_of(self, connector: str, ref: str | None) -> About | None:
-        """The escalation that a post of ours is the root of, or stands in the thread of."""
-        post = await outbox.by_ref(self.register, connector, ref) if ref else None
-        if post is None:
-            return None
-        candidates = [post]
-        if parent := post.thread_of or (post.refers_to if post.kind == "send" else None):
-            candidates.append(await outbox.get(self.register, parent) or post)
-        elif post.thread_ref:
-            candidates.append(await outbox.by_ref(self.register, connector, post.thread_ref) or post)
-        for root in candidates:
-            number = await escalations.by_post(self.register, root.id)
-            if number is not None and root.ref:
-                return About(number, root.ref)
-        return None
-
     # --- the rest --------------------------------------------------------------------------------------
 
     async def _reaction(self, row: InboxRow, facts: Mapping[str, object], place: Place) -> None:
         role = role_of(self.config, row.source, str(row.sender))
-        about = await self._escalation_of(row.source, str(facts["target"]))
+        about = await self.intake.escalation_of(row.source, str(facts["target"]))
         number = about.number if about else None
         act = ROOT_REACTIONS.get(str(facts["emoji"]).rstrip("\ufe0f"))
         if role < Role.OPERATOR or number is None or act is None:
@@ -371,6 +234,6 @@ class People:
         if role_of(self.config, row.source, str(row.sender)) is Role.NOBODY:
             await self._done(row, "nobody")
             return
-        await self._answer(
+        await self.intake.answer(
             row, place, f"🔐 I cannot read this ({facts['reason']}). Use a room without encryption.", None
         )

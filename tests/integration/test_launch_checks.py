@@ -133,6 +133,19 @@ def test_who_asks_whether_a_node_lives_does_not_stop_one_from_starting(fleet: Fl
     assert node.poll() is None
 
 
+def test_a_linked_mosaic_finds_its_interpreter(live: LiveFleet, tmp_path: Path) -> None:
+    """An installer that keeps each program in a place of its own puts only a link on PATH."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "mosaic").symlink_to(Path(sys.executable).parent / "mosaic")
+    live.define("coder0", runtime="claude", command="exec sleep 600")
+    record = tmp_path / "claude.json"
+    path = f"{programs}:/usr/local/bin:/usr/bin:/bin"
+    done = live.launch("coder0", PATH=path, MOSAIC_CLAUDE_JSON=str(record))
+    assert done.stderr == ""
+    assert '"hasTrustDialogAccepted": true' in record.read_text()
+
+
 def test_the_heartbeat_carries_the_task_with_its_time(live: LiveFleet) -> None:
     run = live.home / "fleet" / "run"
     live.define("coder0", command="exec sleep 600", MOSAIC_HEARTBEAT_INTERVAL="1")

@@ -111,7 +111,8 @@ pane_env=(
 if [ "$runtime" = claude ]; then
   pane_env+=(-e CLAUDE_CODE_DISABLE_1M_CONTEXT=1 -e CLAUDE_CODE_AUTO_COMPACT_WINDOW=200000)
   # its folder question would stall an unattended pane for ever
-  python=$(dirname -- "$(command -v mosaic || printf none)")/python
+  python=$(command -v mosaic) && python=$(readlink -f -- "$python") # pipx puts a link on PATH
+  python=${python%/*}/python
   if ! { [ -x "$python" ] && "$python" -m fleet.launch.trust "$workdir" 9>&-; }; then
     printf 'WARNING: could not pre-trust workdir for claude agent %s\n' "$name" >&2
   fi
