@@ -283,6 +283,7 @@ def test_kill_nine_at_any_moment_loses_and_doubles_nothing(fleet: Fleet) -> None
         node = fleet.start_node()
         left = len(mailbox.pending(box))
         if not left:
+            fleet.kill(node)
             break
         until(lambda left=left: len(mailbox.pending(box)) < left or list((box / "cur").glob("*.typing")))
         time.sleep(rng.uniform(0, 0.25))
