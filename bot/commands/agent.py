@@ -36,7 +36,7 @@ _WHY = {
     "draft": "somebody's draft stands in the prompt",
     "dead": "its program has ended",
     "nopane": "it has no pane",
-    "no-node": "no node runs",
+    "no-node": "no node",
 }
 
 

@@ -73,7 +73,9 @@ def _told(row: AgentRow) -> str:
     if row.task and not said:
         said.append(row.task)
     said += [
-        flag for flag in row.flags if not flag.startswith(("BLOCKED", "UNMANAGED", "BOOT-ENABLE", "PAUSED"))
+        _flag(row, flag)
+        for flag in row.flags
+        if not flag.startswith(("BLOCKED", "UNMANAGED", "BOOT-ENABLE", "PAUSED"))
     ]
     return " · ".join(said)
 
@@ -116,9 +118,7 @@ def idle_cell(row: AgentRow) -> str:
 
 def _cells(row: AgentRow) -> tuple[str, ...]:
     unit = "/".join(filter(None, (row.systemd_active, row.systemd_enabled)))
-    flags = [
-        f"BLOCKED({row.blocked_reason})" if f == "BLOCKED" and row.blocked_reason else f for f in row.flags
-    ]
+    flags = [_flag(row, flag) for flag in row.flags]
     return (
         row.name,
         row.alias or "-",
@@ -135,6 +135,16 @@ def _cells(row: AgentRow) -> tuple[str, ...]:
         clip(one_line(row.task), 32) if row.task else "-",
         " ".join(flags) or "-",
     )
+
+
+def _flag(row: AgentRow, flag: str) -> str:
+    """A flag with what it rests on: the reason of a block, how long it has been silent."""
+    if flag == "BLOCKED" and row.blocked_reason:
+        return f"BLOCKED({row.blocked_reason})"
+    if flag == "SILENT":
+        ages = [age for age in (row.state_age_s, row.idle_s) if age is not None]
+        return f"SILENT({_short_age(min(ages, default=None))})"
+    return flag
 
 
 def _order(row: AgentRow) -> tuple[int, int]:
