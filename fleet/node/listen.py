@@ -44,9 +44,9 @@ def passed_sockets(env: Mapping[str, str]) -> list[socket.socket]:
 
 
 async def open_door(runner: web.AppRunner, home: Home, env: Mapping[str, str]) -> Door:
-    """Listen and write `node.json`. Takes the port of the last start if it is free, else a new one.
+    """Listen and write `node.json`. The port of an earlier start is taken again.
 
-    Raises OSError when neither can be bound.
+    Raises OSError, in words, when it cannot be bound.
     """
     port: int | None = None
     path: str | None = None
@@ -56,27 +56,30 @@ async def open_door(runner: web.AppRunner, home: Home, env: Mapping[str, str]) -
             path = given.getsockname()
         else:
             port = given.getsockname()[1]
-    port = port if port is not None else await _tcp(runner, known_port(home))
+    port = port if port is not None else await _tcp(runner, home)
     path = path if path is not None else await _unix(runner, home.node_socket)
     write_atomic(home.node_json, json.dumps({"port": port, "socket": path}).encode() + b"\n")
     return Door(port, path)
 
 
-async def _tcp(runner: web.AppRunner, wanted: int) -> int:
-    for number in (wanted, 0) if wanted else (0,):
-        line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            line.bind(("127.0.0.1", number))
-        except OSError:
-            line.close()
-            if number == 0:
-                raise
-            continue
-        await web.SockSite(runner, line).start()
-        port: int = line.getsockname()[1]
-        return port
-    raise OSError("no loopback port is free")
+async def _tcp(runner: web.AppRunner, home: Home) -> int:
+    """The home's own port, picked once: running programs report there, so it is never changed silently."""
+    wanted = known_port(home)
+    line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        line.bind(("127.0.0.1", wanted))
+    except OSError as problem:
+        line.close()
+        if wanted == 0:
+            raise
+        raise OSError(
+            f"its port 127.0.0.1:{wanted} is in use ({problem.strerror}). End the program that has it; "
+            f"or remove {home.node_json}, so that another port is picked, and restart the agents after it."
+        ) from problem
+    await web.SockSite(runner, line).start()
+    port: int = line.getsockname()[1]
+    return port
 
 
 async def _unix(runner: web.AppRunner, path: Path) -> str:

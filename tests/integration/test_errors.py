@@ -192,3 +192,12 @@ def test_what_needs_the_bot_says_so(home: Home, capsys: pytest.CaptureFixture[st
     for words in (["escalation", "list"], ["chat", "-m", "hello"]):
         assert main(["--mosaic-home", str(home.root), *words]) == 6
         assert "mosaic bot run" in paragraph(capsys.readouterr().err)
+
+
+def test_the_nodes_own_port_is_taken(home: Home, taken_port: int) -> None:
+    """Running programs report to the recorded port: it is never changed silently."""
+    home.node_json.write_text(f'{{"port": {taken_port}, "socket": "{home.node_socket}"}}')
+    code, told = mosaic(home, "node")
+    assert code == 1
+    assert str(taken_port) in paragraph(told)
+    assert str(home.node_json) in told
