@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.commands.registry import Command, Effect, Role
+from bot.commands.registry import Command, Effect
+from bot.roles import Role
 
 if TYPE_CHECKING:
     from bot.commands.context import Caller

@@ -22,7 +22,6 @@ from bot.answers import Answers
 from bot.commands.audit_late import chain_late
 from bot.commands.context import Caller
 from bot.commands.dispatch import Dispatcher
-from bot.commands.registry import Role
 from bot.escalations import Escalations
 from bot.health import Health
 from bot.inbound import listen
@@ -36,6 +35,7 @@ from bot.picture import fresh
 from bot.posts import Posts, plain
 from bot.relay import Relay
 from bot.reports.service import Reports
+from bot.roles import Role
 from bot.rooms import Rooms
 from bot.roster_source import RosterSource
 from bot.schedule import Schedules

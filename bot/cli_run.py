@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bot.commands.context import Caller, Plan
 from bot.commands.dispatch import Dispatcher
 from bot.commands.find import Found, Looked, Overview, find
-from bot.commands.registry import Effect, Needs, Role
+from bot.commands.registry import Effect, Needs
 from bot.document import Document, Pairs, Text, Tone
 from bot.host_needs import lacking
 from bot.render.terminal import show, show_error
 from bot.render.wire import WireError, decode_document
+from bot.roles import Role
 
 if TYPE_CHECKING:
     from fleet.home import Home

@@ -14,11 +14,12 @@ import structlog
 from bot.access import may_talk, role_of
 from bot.commands.context import Caller
 from bot.commands.failures import CommandFailed
-from bot.commands.registry import Effect, Role
+from bot.commands.registry import Effect
 from bot.commands.words import WordsError, is_command, split
 from bot.document import Document
 from bot.escalation_rules import duration
 from bot.posts import Posts
+from bot.roles import Role
 from bot.rooms import Place
 from bot.triage import (
     ROOT_REACTIONS,

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bot.commands.registry import Role
+from bot.roles import Role
 from fleet.model import Envelope, MessageClass
 
 _ADDRESS = re.compile(r"^@([a-z0-9][a-z0-9_-]{0,63})[:,]?\s+(.+)$", re.DOTALL)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.commands.registry import Role
+from bot.roles import Role
 from fleet.home import Home
 from fleet.model import Roster, Snapshot
 

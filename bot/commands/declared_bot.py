@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.commands.registry import Command, Effect, Kind, Needs, Param, Role
+from bot.commands.registry import Command, Effect, Kind, Needs, Param
+from bot.roles import Role
 
 _HERE = "bot.commands"
 _FLEET = Needs.FLEET

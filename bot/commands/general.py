@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bot.commands.context import Context
 from bot.commands.failures import CommandFailed
 from bot.commands.ps_view import counts_of, footer_of
-from bot.commands.registry import Role
 from bot.commands.when import age, local
 from bot.document import Document, Footer, Pairs
+from bot.roles import Role
 
 if TYPE_CHECKING:
     from bot.services import Services

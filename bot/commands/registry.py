@@ -9,21 +9,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from bot.roles import Role
 
 if TYPE_CHECKING:
     from bot.commands.context import Context
     from bot.document import Document
-
-
-class Role(IntEnum):
-    """Who may run it; a higher one includes the lower."""
-
-    NOBODY = 0
-    VIEWER = 1
-    OPERATOR = 2
-    ADMIN = 3
 
 
 class Effect(StrEnum):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fleet_support import LiveFleet, own_socket
+from node_harness import Fleet
 
 from fleet.home import Home
 from framework.seed import seed
@@ -30,3 +31,13 @@ def mosaic_home(tmp_path: Path) -> Path:
 @pytest.fixture
 def live(mosaic_home: Path, tmux_socket: str) -> LiveFleet:
     return LiveFleet(mosaic_home, tmux_socket)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """A home with two stub agents and a node, on a tmux socket of its own."""
+    made = Fleet(tmp_path, "coder0", "coder1")
+    try:
+        yield made
+    finally:
+        made.close()

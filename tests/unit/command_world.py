@@ -11,13 +11,13 @@ import pytest_asyncio
 
 from bot.commands.context import Caller
 from bot.commands.dispatch import Dispatcher
-from bot.commands.registry import Role
 from bot.config import Config, Room
 from bot.document import Document
 from bot.escalations import Escalations
 from bot.posts import Posts
 from bot.render.plain import document_lines
 from bot.reports.service import Reports
+from bot.roles import Role
 from bot.rooms import Rooms
 from bot.schedule import Schedules
 from bot.services import Services

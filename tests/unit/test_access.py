@@ -7,8 +7,9 @@ import pytest
 from bot.access import agent_may, may_talk, refusal, role_of
 from bot.commands.catalog import CATALOG
 from bot.commands.context import Caller
-from bot.commands.registry import Command, Effect, Role
+from bot.commands.registry import Command, Effect
 from bot.config import Access, Config, Listed
+from bot.roles import Role
 
 
 def config() -> Config:

@@ -10,7 +10,7 @@ from command_world import World, world
 from bot.commands.audit_file import append_line
 from bot.commands.audit_late import chain_late
 from bot.commands.context import Caller
-from bot.commands.registry import Role
+from bot.roles import Role
 from fleet.register import audit
 
 __all__ = ["world"]

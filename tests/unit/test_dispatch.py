@@ -13,7 +13,8 @@ from command_world import ANA, BEN, VERA, World, text_of, world
 from bot.commands.confirm import ALPHABET
 from bot.commands.context import Caller, Plan
 from bot.commands.dispatch import Dispatcher
-from bot.commands.registry import Effect, Role
+from bot.commands.registry import Effect
+from bot.roles import Role
 from fleet.home import Home
 from fleet.model import AgentRow, Readiness, Roster, Snapshot
 from fleet.register import audit

@@ -16,7 +16,6 @@ from bot.commands.registry import (
     Effect,
     HelpWanted,
     Kind,
-    Role,
     UsageError,
     load_handler,
     load_named,
@@ -25,6 +24,7 @@ from bot.commands.registry import (
 )
 from bot.document import Document
 from bot.render.plain import document_lines
+from bot.roles import Role
 
 ADMIN = Caller("matrix", "@root:x", Role.ADMIN)
 by_name = pytest.mark.parametrize("command", CATALOG, ids=lambda c: c.name)

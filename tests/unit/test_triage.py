@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.commands.registry import Role
+from bot.roles import Role
 from bot.triage import (
     Answer,
     Block,
