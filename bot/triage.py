@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TypeAlias
 
 from bot.roles import Role
@@ -95,6 +96,8 @@ def judge_chat(facts: ChatFacts) -> ChatDecision:
     addressed = _ADDRESS.match(text)
     if addressed and addressed[1] in facts.agents:
         return Talk(addressed[1], addressed[2]) if facts.talk else _no_talk()
+    if addressed and (near := get_close_matches(addressed[1], facts.agents, n=1, cutoff=0.8)):
+        return Tell(f"There is no agent {addressed[1]}; nothing was sent. Did you mean @{near[0]}?")
     if facts.mode != "conversation" and not facts.mentions_me:
         return Ignore("not addressed")
     if not facts.talk:

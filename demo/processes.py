@@ -1,7 +1,8 @@
 """The demo's processes: started each in a session of its own, found by their mark, ended by pid.
 
 The mark stands in a process's environment, where all that it starts inherits it. So a run whose demo was
-killed can be cleared away by the next one, and nothing is ever ended by name.
+killed can be cleared away by the next one, and nothing is ever ended by name. A node or bot that a person
+started anew for the demo's home carries no mark; it is known by the lock that it holds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from demo.layout import MARK, PROJECT, Layout
+from fleet.files import is_locked
 
 POLL_S = 0.05
 
@@ -24,11 +26,13 @@ class DemoError(Exception):
 
 
 def marked(layout: Layout) -> dict[int, int]:
-    """Every living process that carries the mark of this folder: pid → pidfd (the caller closes them).
+    """Every living process of this folder: pid → pidfd (the caller closes them).
 
-    A process that only waits to be reaped is not living; this process itself is left out.
+    Those that carry its mark, and what somebody else started for its home: a node, a bot, an agent. A
+    person's shell that merely names the home is not one. A process that only waits to be reaped is not
+    living; this process itself is left out.
     """
-    wanted = os.fsencode(f"{MARK}={layout.root}")
+    served = _served_by(layout)
     found: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -38,13 +42,30 @@ def marked(layout: Layout) -> dict[int, int]:
             # The descriptor first: it names this very process, whoever has the number later.
             fd = os.pidfd_open(pid)
             try:
-                mine = wanted in (entry / "environ").read_bytes().split(b"\0")
+                mine = pid in served or _is_ours(layout, (entry / "environ").read_bytes().split(b"\0"))
             except OSError:
                 mine = False
             if mine:
                 found[pid] = fd
             else:
                 os.close(fd)
+    return found
+
+
+def _is_ours(layout: Layout, environ: list[bytes]) -> bool:
+    if os.fsencode(f"{MARK}={layout.root}") in environ:
+        return True
+    at_home = os.fsencode(f"MOSAIC_HOME={layout.home.root}") in environ
+    return at_home and any(one.startswith(b"MOSAIC_AGENT_NAME=") for one in environ)
+
+
+def _served_by(layout: Layout) -> set[int]:
+    """Who holds the locks of the home: its node and its bot, whoever started them."""
+    found = set()
+    for path in (layout.home.node_lock, layout.home.register_lock):
+        with contextlib.suppress(OSError, ValueError):
+            if is_locked(path):
+                found.add(int(path.read_text()))
     return found
 
 

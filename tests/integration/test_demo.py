@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from demo.flows import PLAY
 from demo.layout import AGENTS, PROJECT, Layout
 from demo.processes import marked
+from fleet.home import Home
 
 START_LIMIT_S = 240.0
 
@@ -86,6 +88,35 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         )
 
 
+def started_anew_by_a_person(home: str, pids: dict[str, int]) -> list[subprocess.Popen[bytes]]:
+    """Node and bot after a kill -9, started by somebody who only knows the home; both at work."""
+    place = Home(Path(home))
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MOSAIC_")} | {"MOSAIC_HOME": home}
+    made = []
+    for name, words in (("node", ["node"]), ("bot", ["bot", "run"])):
+        os.kill(pids[name], signal.SIGKILL)
+        argv = [PROJECT / ".venv" / "bin" / "mosaic", *words]
+        made.append(subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+    until = time.monotonic() + 60
+    wanted = [str(one.pid) for one in made]
+    while [lock.read_text().strip() for lock in (place.node_lock, place.register_lock)] != wanted:
+        assert time.monotonic() < until
+        assert all(one.poll() is None for one in made)
+        time.sleep(0.1)
+    return made
+
+
+def still_named(folder: Path) -> list[str]:
+    """The command lines that name a folder: launchers, agents, sidecars, homeserver."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            line = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+            if os.fsencode(folder / "home") in line:
+                found.append(line.replace(b"\0", b" ").decode())
+    return found
+
+
 def test_it_plays_stays_up_tells_how_to_join_and_leaves_nothing(folder: Path) -> None:
     demo = Running(folder)
     demo.wait_line("Ctrl-C to stop")
@@ -125,8 +156,12 @@ def test_it_plays_stays_up_tells_how_to_join_and_leaves_nothing(folder: Path) ->
     second = Running(folder)
     assert second.process.wait(60) == 5
 
+    others = started_anew_by_a_person(told["mosaic_home"], told["pids"])
     assert demo.end(signal.SIGINT) == 0
+    for one in others:
+        one.wait(20)
     assert living(layout) == []
+    assert still_named(folder) == []
     assert not layout.tmux_socket_file.exists()
     for socket in (layout.home.bot_socket, layout.home.node_socket):
         assert socket.is_relative_to(folder) or not socket.exists()
@@ -158,3 +193,19 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert str(tmp_path) in done.stderr
     assert "Traceback" not in done.stderr
     assert mine.read_text() == "years of work"
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    place = tmp_path / "notes"
+    place.write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "demo", "--once", "--dir", place],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert str(place) in done.stderr
+    assert "Traceback" not in done.stderr

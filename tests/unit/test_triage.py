@@ -52,6 +52,11 @@ def facts(text: str, **changes: object) -> ChatFacts:
     [
         (facts("hello"), Talk("orchestrator", "hello")),
         (facts("@coder0 look here"), Talk("coder0", "look here")),
+        (
+            facts("@coder9 look here"),
+            Tell("There is no agent coder9; nothing was sent. Did you mean @coder0?"),
+        ),
+        (facts("@ana look here"), Talk("orchestrator", "@ana look here")),  # a person's name, most likely
         (facts("@Mos look here"), Talk("orchestrator", "@Mos look here")),  # an alias is no address
         (facts("!fleet ps"), RunCommand()),
         (facts("!nonsense"), RunCommand()),  # never forwarded to an agent, known or not
