@@ -165,6 +165,8 @@ if [ -n "${AGENT_SEND_SENDER:-}" ]; then
   exec "$sender" "${args[@]}"
 fi
 
+command -v tmux >/dev/null ||
+  fail 1 "tmux is not installed, so nothing can be typed into a pane. Install the package tmux, 3.3 or later"
 mf_find_pane "$socket" "$session" ||
   fail 1 "no session '$session' on tmux socket '${socket:-default}'; nothing was queued"
 pane=$MF_PANE
