@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from fleet.model import Snapshot
     from fleet.register.inbox import InboxRow
     from fleet.register.outbox import OutboxRow
+    from fleet.register.tx import Tx
 
 log = structlog.get_logger("bot")
 
@@ -206,9 +207,9 @@ class Bot:
         log.error("a post was refused for good", row=row.id, connector=row.connector, reason=reason)
 
     async def _report_missed(self, schedule: str, reason: str) -> None:
-        def work(tx: object) -> None:
+        def work(tx: Tx) -> None:
             self._escalations.open(
-                tx,  # type: ignore[arg-type]
+                tx,
                 agent="schedule",
                 kind="report",
                 body=f"report {schedule} failed three times: {reason}",

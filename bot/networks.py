@@ -58,7 +58,7 @@ async def first_contact(register: Register, config: Config, connectors: Mapping[
     known = await inbox.get_cursor(register, "matrix", "identity")
     if known == identity:
         return
-    problem = await matrix.probe()  # type: ignore[attr-defined]
+    problem = await matrix.probe()
     if problem is not None:
         await matrix.stop()
         raise FirstContactError(problem)

@@ -199,6 +199,9 @@ class Connector(Protocol):
     @property
     def status(self) -> Status: ...
 
+    async def probe(self) -> str | None:
+        """Try to reach the network and sign in: None when it works, else what is wrong and the mend."""
+
     async def start(self, cursor: str | None) -> None:
         """Connect. Raises :class:`StartError` where only a person can mend it."""
 

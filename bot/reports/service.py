@@ -22,6 +22,7 @@ from fleet.files import write_atomic
 if TYPE_CHECKING:
     from fleet.model import Snapshot
     from fleet.register.engine import Register
+    from fleet.register.tx import Tx
 
 log = structlog.get_logger("reports")
 
@@ -113,9 +114,9 @@ class Reports:
             raise ReportError(f"there is no room {room!r} in the configuration")
         document, facts = await self.make(report, asked=not keep)
 
-        def put(tx: object) -> None:
+        def put(tx: Tx) -> None:
             for place in self._posts.rooms.places(room):
-                self._posts.document(tx, place, document, dedup=key, lane="normal")  # type: ignore[arg-type]
+                self._posts.document(tx, place, document, dedup=key, lane="normal")
 
         await self._register.write(put)
         if keep:

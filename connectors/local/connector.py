@@ -75,6 +75,10 @@ class LocalConnector:
     def status(self) -> Status:
         return self._status
 
+    async def probe(self) -> str | None:
+        """Nothing has to be reached: it is this process itself."""
+        return None
+
     async def start(self, cursor: str | None) -> None:
         """Open the timeline. Without a cursor nothing that stands there is new. Raises StartError."""
         try:

@@ -17,7 +17,7 @@ PARTS = (*PACKAGES, "tests", "scripts", "docs", "requirements", ".ci")
 MAX_LINES = 400
 # The project stands alone: no path of a machine it was written on, no words of the tools it was written with.
 FOREIGN = re.compile(
-    r"/work/|/root/|/tmp/brief|issue[ #]\d|"
+    r"/root/|/home/[a-z]{2,}/|issue[ #]\d|"
     r"\b(?:as an ai|language model wrote|co-authored-by)\b",
     re.IGNORECASE,
 )
