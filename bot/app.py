@@ -9,7 +9,6 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
@@ -43,8 +42,9 @@ from bot.services import Services
 from bot.socket import BotSocket
 from connectors.local.connector import LocalConnector
 from fleet.files import write_atomic
+from fleet.host.systemd import tell_systemd
 from fleet.launch.node_process import watch_node
-from fleet.observe.snapshot import Observer
+from fleet.observe.snapshot import Observer, utc_now
 from fleet.observe.who import Place
 from fleet.register.engine import Register
 from fleet.register.lock import take_register_lock
@@ -63,10 +63,6 @@ log = structlog.get_logger("bot")
 
 STOP_LIMIT_S = 5.0
 LATE_AUDIT_S = 30.0
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Bot:
@@ -282,9 +278,9 @@ class Bot:
                     )
                 ]
                 log.info("started", http=http, connectors=sorted(self.connectors))
-                notify("READY=1")
+                tell_systemd(os.environ, "READY=1")
                 await self._stop.wait()
-                notify("STOPPING=1")
+                tell_systemd(os.environ, "STOPPING=1")
                 for task in tasks:
                     task.cancel()
         finally:
@@ -299,17 +295,6 @@ class Bot:
         with contextlib.suppress(FileNotFoundError):
             self._home.bot_json.unlink()
         log.info("stopped")
-
-
-def notify(state: str) -> None:
-    """Tell systemd (Type=notify), where it listens."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendto(state.encode(), address)
 
 
 async def run_bot(home: Home, config: Config, say: Callable[[str], None]) -> int:

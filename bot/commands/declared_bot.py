@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from bot.commands.registry import Command, Effect, Kind, Needs, Param
+from bot.commands.registry import Command, Effect, Kind, Needs, Param, flag, option
 from bot.roles import Role
 
 _HERE = "bot.commands"
 _FLEET = Needs.FLEET
 _ACT = Effect.ACT
-
-
-def _flag(name: str, help: str) -> Param:
-    return Param(name, Kind.FLAG, help, required=False, option=True)
-
-
-def _option(name: str, help: str, kind: Kind = Kind.WORD, short: str | None = None, **more: object) -> Param:
-    return Param(name, kind, help, required=False, option=True, short=short, **more)  # type: ignore[arg-type]
-
 
 _NUMBER = Param("number", help="E-12 or 12")
 _SCHEDULE = Param("id", help="the schedule's id")
@@ -132,7 +123,7 @@ TIMES_GROUP = (
         effect=_ACT,
         params=(
             Param("report", Kind.CHOICE, "which", choices=("readiness",)),
-            _option("room", "where; default: the room for reports"),
+            option("room", "where; default: the room for reports"),
         ),
         examples=("report now readiness",),
     ),
@@ -160,7 +151,7 @@ TIMES_GROUP = (
         f"{_HERE}.times:schedule_pause",
         role=Role.OPERATOR,
         effect=_ACT,
-        params=(_SCHEDULE, _flag("off", "let it run again")),
+        params=(_SCHEDULE, flag("off", "let it run again")),
         examples=("schedule pause morning", "schedule pause morning --off"),
     ),
 )
@@ -171,7 +162,7 @@ AUDIT_GROUP = (
         "the last entries",
         f"{_HERE}.audit:tail",
         role=Role.OPERATOR,
-        params=(_option("lines", "how many, 1 to 500", Kind.NUMBER, short="n", default=10),),
+        params=(option("lines", "how many, 1 to 500", Kind.NUMBER, short="n", default=10),),
         examples=("audit tail -n 20",),
     ),
     Command(

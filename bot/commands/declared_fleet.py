@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands.registry import Command, Effect, Kind, Needs, Param
+from bot.commands.registry import Command, Effect, Kind, Needs, Param, flag, option
 from bot.roles import Role
 
 _HERE = "bot.commands"
@@ -16,19 +16,11 @@ def _agent(help: str = "session name of an agent", *, required: bool = True) -> 
     return Param("name", Kind.AGENT, help, required=required)
 
 
-def _flag(name: str, help: str) -> Param:
-    return Param(name, Kind.FLAG, help, required=False, option=True)
-
-
-def _option(name: str, help: str, kind: Kind = Kind.WORD, short: str | None = None, **more: object) -> Param:
-    return Param(name, kind, help, required=False, option=True, short=short, **more)  # type: ignore[arg-type]
-
-
 _FILTERS = (
-    _option("class", "only agents of this class"),
-    _option("readiness", "only this readiness", Kind.CHOICE, choices=_READINESS),
-    _option("host", "only this host", Kind.HOST),
-    _option("tenant", "only this tenant"),
+    option("class", "only agents of this class"),
+    option("readiness", "only this readiness", Kind.CHOICE, choices=_READINESS),
+    option("host", "only this host", Kind.HOST),
+    option("tenant", "only this tenant"),
 )
 
 FLEET_GROUP = (
@@ -37,7 +29,7 @@ FLEET_GROUP = (
         "every agent in one table",
         f"{_HERE}.fleet:ps",
         needs=_FLEET,
-        params=(*_FILTERS, _flag("wide", "the full table")),
+        params=(*_FILTERS, flag("wide", "the full table")),
         examples=("fleet ps", "fleet ps --class code --readiness stuck"),
     ),
     Command(
@@ -128,7 +120,7 @@ FLEET_GROUP = (
         "how a role reaches its peers and people",
         f"{_HERE}.comms:comms_block",
         needs=_FLEET,
-        params=(_agent(required=False), _option("host", "as seen from this host", Kind.HOST)),
+        params=(_agent(required=False), option("host", "as seen from this host", Kind.HOST)),
         examples=("fleet comms-block coder0",),
         aliases=(("agent", "comms-block"),),
     ),
@@ -146,9 +138,9 @@ AGENT_GROUP = (
         params=(
             _agent(),
             Param("text", Kind.REST, "what to say"),
-            _option("class", "triage class", Kind.CHOICE, short="C", choices=_CLASSES),
-            _flag("verify", "print accepted, draft, held or unknown"),
-            _flag("now", "also into a running turn"),
+            option("class", "triage class", Kind.CHOICE, short="C", choices=_CLASSES),
+            flag("verify", "print accepted, draft, held or unknown"),
+            flag("now", "also into a running turn"),
         ),
         examples=("agent send coder0 run the tests", "agent send coder0 --verify hello"),
     ),
@@ -162,7 +154,7 @@ AGENT_GROUP = (
         needs=_FLEET,
         params=(
             Param("text", Kind.REST, "what to say"),
-            _option("class", "only agents of this class"),
+            option("class", "only agents of this class"),
         ),
         examples=("agent broadcast --class code stop at the next commit",),
     ),
@@ -171,7 +163,7 @@ AGENT_GROUP = (
         "the last lines of an agent's screen",
         f"{_HERE}.agent_look:tail",
         needs=_FLEET,
-        params=(_agent(), _option("lines", "how many, 1 to 2000", Kind.NUMBER, short="n", default=40)),
+        params=(_agent(), option("lines", "how many, 1 to 2000", Kind.NUMBER, short="n", default=40)),
         examples=("agent tail coder0", "agent tail coder0 -n 80"),
     ),
     Command(

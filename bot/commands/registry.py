@@ -58,6 +58,24 @@ class Param:
     default: Any = None
 
 
+def flag(name: str, help: str) -> Param:
+    """``--name``, there or not."""
+    return Param(name, Kind.FLAG, help, required=False, option=True)
+
+
+def option(
+    name: str,
+    help: str,
+    kind: Kind = Kind.WORD,
+    short: str | None = None,
+    *,
+    choices: tuple[str, ...] = (),
+    default: Any = None,
+) -> Param:
+    """``--name VALUE``, never required."""
+    return Param(name, kind, help, False, True, short, choices, default)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One declaration, for chat, CLI, local surface and (later) Discord slash commands alike."""

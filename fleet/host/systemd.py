@@ -1,9 +1,10 @@
-"""The user manager's view of our units, in one call; None where no user manager answers."""
+"""systemd: its view of our units in one call (None where no user manager answers), and a word to it."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,3 +94,18 @@ def enabled_units(environ: Mapping[str, str]) -> frozenset[str]:
             except OSError:
                 continue
     return frozenset(found)
+
+
+def tell_systemd(env: Mapping[str, str], message: str) -> None:
+    """One sd_notify message; nothing where systemd does not listen."""
+    address = env.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        line.connect("\0" + address[1:] if address.startswith("@") else address)
+        line.sendall(message.encode())
+    except OSError:
+        return  # a manager that went away is no reason to stop
+    finally:
+        line.close()

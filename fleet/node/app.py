@@ -18,6 +18,7 @@ from aiohttp import web
 from fleet.files import try_lock
 from fleet.home import Home
 from fleet.host.name import is_here, this_host
+from fleet.host.systemd import tell_systemd
 from fleet.launch.start import Failed, start_agent
 from fleet.messages import spool
 from fleet.messages.ids import new_id
@@ -25,7 +26,7 @@ from fleet.model import AgentDef
 from fleet.node.crew import Crew
 from fleet.node.deliver import Desk
 from fleet.node.janitor import sweep
-from fleet.node.listen import open_door, tell_systemd
+from fleet.node.listen import open_door
 from fleet.node.panes import Panes
 from fleet.node.receiver import Receiver
 from fleet.node.restart import Restarter, stopped_mark

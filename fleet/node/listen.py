@@ -91,18 +91,3 @@ async def _unix(runner: web.AppRunner, path: Path) -> str:
     finally:
         os.umask(before)
     return str(path)
-
-
-def tell_systemd(env: Mapping[str, str], message: str) -> None:
-    """One sd_notify message; nothing where systemd does not listen."""
-    address = env.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    try:
-        line.connect("\0" + address[1:] if address.startswith("@") else address)
-        line.sendall(message.encode())
-    except OSError:
-        return  # a manager that went away is no reason to stop
-    finally:
-        line.close()
